@@ -1,0 +1,1 @@
+"""Control: decide the plan."""

@@ -1,0 +1,1 @@
+"""Engines: draw text from language models. Wrappers of an engine are engines."""

@@ -1,0 +1,1 @@
+"""Evals: tasks, grades, benchmarks and their statistics."""

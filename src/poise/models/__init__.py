@@ -1,0 +1,1 @@
+"""Models: find, fetch and verify weights, and read what they cost."""

@@ -1,0 +1,1 @@
+"""Scorers: guess at run time how good a path is."""

@@ -1,0 +1,1 @@
+"""Stores: run directories."""

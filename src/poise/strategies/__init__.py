@@ -1,0 +1,1 @@
+"""Strategies: one method a file."""
