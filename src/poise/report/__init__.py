@@ -1,1 +1,33 @@
-"""Reports: read traces, nothing else."""
+"""Reports: read run directories and traces, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write(
+    run: Path, out: Path | None = None, *, html: bool = True, png: bool = True, tensorboard: bool = True
+) -> list[Path]:
+    """Write the report of a run directory into `out` (the run directory itself by default): report.html, frontier.png and
+    tensorboard/<arm>/. Returns what was written.
+
+    Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing."""
+    from poise.report.read import read
+
+    reading = read(run)
+    folder = Path(run) if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    if html:
+        from poise.report.html import write_html
+
+        written.append(write_html(reading, folder / "report.html"))
+    if png:
+        from poise.report.png import write_png
+
+        written.append(write_png(reading, folder / "frontier.png"))
+    if tensorboard:
+        from poise.report.tensorboard import write_tensorboard
+
+        written += write_tensorboard(reading, folder / "tensorboard")
+    return written

@@ -1,0 +1,62 @@
+"""The facade: `poise.solve(...)` and `await poise.asolve(...)`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from poise import knobs, registry
+from poise.config import engine_of
+from poise.connect import connect
+from poise.control.features import kind_of
+from poise.control.planner import plan
+from poise.core import Goal, Request
+from poise.costs import Budget
+from poise.errors import ConfigError
+from poise.run import solve as carry_out
+from poise.seams import Engine
+from poise.trace import Answer, Trace
+
+
+async def asolve(
+    question: str | Request,
+    *,
+    strategy: str | None = None,
+    deadline: float | None = None,
+    engine: str | Engine = "default",
+    seed: int = 0,
+    trace: Trace | None = None,
+) -> Answer:
+    """Answer one question. `question`: text, or a Request for full control of kind, sampling and goal; `strategy`: such
+    as "self_consistency:n=8", or None to let Poise decide; `deadline`: seconds; `engine`: a model for llama.cpp, the
+    URL of a server as "URL MODEL", or an Engine, which is then left open for the next call.
+
+    Raises ConfigError before anything is spent, ModelError where weights cannot be had, NoAnswer without a draft."""
+    request = question if isinstance(question, Request) else Request.ask(question, kind_of(question))
+    if deadline is not None:
+        goal = Goal(request.goal.budget.meet(Budget(seconds=deadline)), request.goal.confidence)
+        request = Request(request.messages, request.kind, request.sampling, goal, request.tags)
+    chosen = knobs.strategy(strategy) if strategy else None
+    url, _, model = engine.partition(" ") if isinstance(engine, str) else ("", "", "")
+    live = connect(engine_of(url, model)) if isinstance(engine, str) else engine
+    try:
+        decided = plan(request, strategy=chosen, engine=live.name, card=live.card)
+        return await carry_out(request, decided, {live.name: live}, registry.scorers(), seed, trace)
+    finally:
+        if isinstance(engine, str):
+            await live.aclose()
+
+
+def solve(
+    question: str | Request,
+    *,
+    strategy: str | None = None,
+    deadline: float | None = None,
+    engine: str | Engine = "default",
+    seed: int = 0,
+) -> Answer:
+    """`asolve` for code that is not async; see there. Raises ConfigError inside a running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(asolve(question, strategy=strategy, deadline=deadline, engine=engine, seed=seed))
+    raise ConfigError("poise.solve", "a running event loop", "`await poise.asolve(...)` there")

@@ -1,0 +1,52 @@
+"""The command line. Each command is a file; this one names them and turns errors into exit codes.
+
+Exit codes: 0 done; 1 it failed while running (RunError); 2 the request cannot work (ConfigError); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from poise import __version__
+from poise.cli import ask, bench, models, report, strategies
+from poise.errors import ConfigError, PoiseError
+
+app = typer.Typer(
+    name="poise",
+    help="Decide per question how much reasoning to buy, and prove it with measured frontiers.",
+    epilog="Start with: poise ask 'What is 17 + 25?' --explain    Then: poise bench --help",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("ask")(ask.ask)
+app.command("bench")(bench.bench)
+app.command("report")(report.report)
+app.add_typer(models.app, name="models")
+app.command("strategies")(strategies.strategies)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"poise {__version__}")
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    logging.basicConfig(
+        level=os.environ.get("POISE_LOG", "WARNING").upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        app(standalone_mode=True)
+    except PoiseError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        typer.secho("interrupted", err=True)
+        sys.exit(130)

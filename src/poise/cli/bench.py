@@ -1,0 +1,109 @@
+"""`poise bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from poise.config import BenchFile
+    from poise.evals.rows import Summary
+
+
+def bench(
+    task: Annotated[list[str] | None, typer.Option(help="A task, such as chain_sum:min_terms=2 or my.jsonl.")] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(help='Arms, such as "direct self_consistency:n=8 best_of_n:n=8,scorer=self_certainty".'),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with all of this; flags override it.")] = None,
+    run: Annotated[Path, typer.Option(help="Run directory; an unfinished run there is gone on with.")] = Path(
+        "runs/bench"
+    ),
+    limit: Annotated[int | None, typer.Option(help="Items per task. [60]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of items and draws. [0]")] = None,
+    parallel: Annotated[int | None, typer.Option(help="Questions at once. [the engine's slots]")] = None,
+    compare: Annotated[list[str] | None, typer.Option(help="A test named beforehand: FIRST/SECOND arm.")] = None,
+    engine: Annotated[
+        str, typer.Option(help='"default", a GGUF path, a hub repository, the URL of a server, or "scripted".')
+    ] = "",
+    model: Annotated[str, typer.Option(help="Model name, when --engine is a URL.")] = "",
+) -> None:
+    """Measure what ways of spending compute buy: every arm answers the same items, and is graded.
+
+    Example:  poise bench --task chain_sum:min_terms=2,max_terms=2 --arms "direct self_consistency:n=8" --limit 50
+    Stop it at any time; the same command goes on where it stopped. Then: poise report RUN
+    """
+    from rich.console import Console
+
+    from poise.errors import ConfigError
+
+    file = _settings(
+        config, {"task": task, "limit": limit, "seed": seed, "parallel": parallel, "compare": compare}, arms
+    )
+    if not file.task:
+        raise ConfigError("task", None, "at least one --task, or a --config that names some")
+    if not file.arms:
+        raise ConfigError("arms", None, 'at least one, such as --arms "direct self_consistency:n=8"')
+    console = Console()
+    _report(console, asyncio.run(_interruptible(file, run, (engine, model))), run)
+
+
+def _settings(config: Path | None, flags: dict[str, object], arms: list[str] | None) -> BenchFile:
+    from dataclasses import replace
+
+    from poise.config import BenchFile, arms_of, read_bench
+
+    file = read_bench(config) if config else BenchFile()
+    given = {name: tuple(flag) if isinstance(flag, list) else flag for name, flag in flags.items() if flag is not None}
+    file = replace(file, **given)  # type: ignore[arg-type]
+    return replace(file, arms=arms_of(arms)) if arms else file
+
+
+async def _interruptible(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary:
+    """Ctrl-C and SIGTERM cancel the benchmark, which keeps what is finished."""
+    task = asyncio.current_task()
+    assert task
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await _bench(file, run, engine)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary:
+    from poise import registry
+    from poise.config import comparisons, engine_of
+    from poise.connect import connect
+    from poise.evals.bench import bench as measure
+    from poise.evals.bench_settings import BenchSettings
+    from poise.evals.progress import ProgressBar
+    from poise.store.run_dir import RunDir
+
+    specs = dict(file.engines)
+    if engine[0] or "main" not in specs:
+        specs["main"] = engine_of(engine[0] or "default", engine[1])
+    compare = comparisons(file.compare, file.arms)
+    settings = BenchSettings(file.task, file.arms, file.limit, file.seed, file.parallel or None, compare)
+    engines = {name: connect(spec, name) for name, spec in specs.items()}
+    try:
+        with ProgressBar() as bar:
+            return await measure(settings, engines, registry.scorers(), RunDir(run), bar)
+    finally:
+        for live in engines.values():
+            await live.aclose()
+
+
+def _report(console: Console, summary: Summary, run: Path) -> None:
+    from poise.report.table import show
+
+    show(summary, console)
+    console.print(f"\nTraces and grades: {run}   Pictures and pages: poise report {run}", markup=False, soft_wrap=True)

@@ -1,0 +1,45 @@
+"""`poise models`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List, fetch and verify model weights.", invoke_without_command=True)
+
+
+@app.callback()
+def listed(context: typer.Context) -> None:
+    """List the models that Poise knows or has fetched."""
+    if context.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from poise.models import listing
+
+    table = Table("name", "source", "licence", "size", "on disk", "verified")
+    for row in listing():
+        size = f"{row.size / 1e6:.0f} MB" if row.size else "?"
+        table.add_row(
+            row.name, row.source, row.licence, size, "yes" if row.cached else "no", "yes" if row.verified else "-"
+        )
+    console = Console()
+    console.print(table)
+    console.print("Any GGUF file by its path, and any hub repository as ORG/REPO or ORG/REPO:FILE.gguf, works too.")
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="A name, GGUF path, or hub repository.")] = "default") -> None:
+    """Fetch a model into the cache, verify it, and print where it lies."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    from poise.models import locate
+
+    console = Console(stderr=True)
+    with Progress("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(f"fetching {name}", total=None)
+        found = locate(name, lambda done, total: bar.update(task, completed=done, total=total))
+    typer.echo(str(found.path))

@@ -1,0 +1,150 @@
+"""Arms, engines and benchmarks from command lines and TOML files. The only place where plain dicts become types.
+
+task = ["chain_sum:min_terms=2,max_terms=2"]        [arms.vote]
+limit = 60                                          strategy = "self_consistency"
+seed = 7                                            n = 8
+compare = ["vote:direct"]                           temperature = 0.7
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poise import knobs, prompts
+from poise.core import Sampling
+from poise.costs import Budget
+from poise.errors import ConfigError, DataError, UnknownName
+from poise.seams import Arm, Plan, Strategy
+
+_SAMPLING = ("temperature", "top_p", "max_tokens", "stop")
+_BUDGET = tuple(field.name for field in dataclasses.fields(Budget))
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """How to reach an engine. `kind`: llamacpp (embedded), openai (any OpenAI-compatible server), scripted. `model`: a
+    model name, GGUF path or hub repository. `key`: the environment variable that holds the API key."""
+
+    kind: str = "llamacpp"
+    model: str = "default"
+    url: str = ""
+    key: str = ""
+    dialect: str = ""
+    slots: int = 0
+    context: int = 0
+    threads: int = 0
+    cache: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchFile:
+    """What a benchmark's TOML file or command line says."""
+
+    task: tuple[str, ...] = ()
+    limit: int = 60
+    seed: int = 0
+    parallel: int = 0
+    compare: tuple[str, ...] = ()
+    arms: tuple[Arm, ...] = ()
+    engines: tuple[tuple[str, EngineSpec], ...] = ()
+
+
+def plan_of(strategy: Strategy, *, engine: str = "main", scorer: str | None = None, because: str = "") -> Plan:
+    """A plan with the prompt's id and hash filled in. A strategy that scores gets mean_logprob unless told."""
+    prompt = prompts.load(strategy.prompt)
+    if strategy.scored and scorer is None:
+        scorer = "mean_logprob"
+    engines = (("main", engine),)
+    return Plan(strategy, engines, scorer, prompt.id, prompt.hash, because=because or "asked for by name")
+
+
+def arm(name: str, values: Mapping[str, object]) -> Arm:
+    """An arm from a table: `strategy`, its knobs, `engine`, `scorer`, sampling and budget ceilings, side by side."""
+    rest = dict(values)
+    sampling = {knob: rest.pop(knob) for knob in _SAMPLING if knob in rest}
+    budget = {knob: rest.pop(knob) for knob in _BUDGET if knob in rest}
+    engine, scorer = str(rest.pop("engine", "main")), rest.pop("scorer", None)
+    roles = rest.pop("engines", {})
+    if not isinstance(roles, Mapping):
+        raise ConfigError(f"arms.{name}.engines", roles, "a table of role = engine name")
+    plan = plan_of(knobs.strategy(rest), engine=engine, scorer=None if scorer is None else str(scorer))
+    others = tuple((str(role), str(other)) for role, other in roles.items() if role != "main")
+    limits = knobs.build(Budget, budget, f"arms.{name}")
+    plan = dataclasses.replace(plan, engines=(*plan.engines, *others), budget=limits)
+    return Arm(name, plan, knobs.build(Sampling, sampling, f"arms.{name}"))
+
+
+def arm_of(spec: str) -> Arm:
+    """An arm from one word of a command line: "[label=]strategy[:knob=value,...]"."""
+    head, colon, rest = spec.partition(":")
+    label, equals, name = head.partition("=")
+    name = name if equals else label
+    values = {"strategy": name.strip(), **knobs.pairs(rest, f"arm {spec!r}")}
+    return arm(label.strip() if equals else f"{name}{colon}{rest}".strip(), values)
+
+
+def arms_of(specs: Sequence[str]) -> tuple[Arm, ...]:
+    """Arms from command line words; commas between knobs, spaces between arms. Raises ConfigError on a doubled name."""
+    arms = tuple(arm_of(word) for spec in specs for word in spec.split())
+    return _distinct(arms)
+
+
+def read_bench(path: Path) -> BenchFile:
+    """A benchmark from a TOML file. Raises DataError where it is no TOML, UnknownName for keys nobody reads."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(str(path), 0, "no such file", "a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(str(path), 0, str(error), "TOML, as UTF-8") from None
+    known = {field.name for field in dataclasses.fields(BenchFile)}
+    for key in data:
+        if key not in known:
+            raise UnknownName(f"{path}: key", key, known)
+    arms = _tables(data.pop("arms", {}), "arms")
+    engines = _tables(data.pop("engines", {}), "engines")
+    file = knobs.build(BenchFile, data, str(path))
+    return dataclasses.replace(
+        file,
+        arms=_distinct(tuple(arm(name, table) for name, table in arms.items())),
+        engines=tuple((name, knobs.build(EngineSpec, table, f"engines.{name}")) for name, table in engines.items()),
+    )
+
+
+def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, str], ...]:
+    """Pairs of arm names from "first:second" (or "first/second" where names hold colons). Raises UnknownName."""
+    found = []
+    for spec in specs:
+        first, _, second = spec.partition("/" if "/" in spec else ":")
+        for name in (first, second):
+            if name not in [each.name for each in arms]:
+                raise UnknownName("compare", name, [each.name for each in arms])
+        found.append((first, second))
+    return tuple(found)
+
+
+def engine_of(word: str, model: str = "") -> EngineSpec:
+    """An engine from one word: "scripted", a URL of a server (then `model` is its model), or a model for llama.cpp."""
+    if word == "scripted":
+        return EngineSpec("scripted")
+    if word.startswith(("http://", "https://")):
+        return EngineSpec("openai", model, word)
+    return EngineSpec("llamacpp", word)
+
+
+def _tables(value: object, name: str) -> Mapping[str, Mapping[str, object]]:
+    if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
+        raise ConfigError(name, value, f"tables: [{name}.NAME]")
+    return value
+
+
+def _distinct(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    names = [each.name for each in arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError("arms", name, "distinct names: write label=strategy:knob=value")
+    return arms

@@ -1,0 +1,57 @@
+"""Engines from their specs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from poise.config import EngineSpec
+from poise.errors import ConfigError, UnknownName
+from poise.seams import Engine
+
+
+def connect(spec: EngineSpec, name: str = "main") -> Engine:
+    """The engine a spec describes; nothing is started or sent before its first draw.
+
+    Raises UnknownName, ConfigError, and ModelError where weights cannot be had."""
+    engine = _engine(spec, name)
+    if spec.cache:
+        from poise.engines.cache import cached
+
+        engine = cached(engine, Path(spec.cache))
+    return engine
+
+
+def _engine(spec: EngineSpec, name: str) -> Engine:
+    if spec.kind == "scripted":
+        from poise.engines.scripted import Scripted
+
+        return Scripted(name=name)
+    if spec.kind == "openai":
+        return _server(spec, name)
+    if spec.kind == "llamacpp":
+        from poise.engines.llamacpp import LlamaCpp
+
+        return LlamaCpp(spec.model, name=name, slots=spec.slots, context=spec.context, threads=spec.threads)
+    raise UnknownName("engine.kind", spec.kind, ("llamacpp", "openai", "scripted"))
+
+
+def _server(spec: EngineSpec, name: str) -> Engine:
+    from poise.engines.dialect import Dialect
+    from poise.engines.limit import limited
+    from poise.engines.openai_http import OpenAIHTTP
+    from poise.engines.retry import retrying
+
+    if not spec.model:
+        raise ConfigError("engine.model", spec.model, "the name of the model on that server (--model)")
+    if spec.key and spec.key not in os.environ:
+        raise ConfigError("engine.key", spec.key, "the name of an environment variable that is set")
+    key = os.environ.get(spec.key or "POISE_API_KEY") or os.environ.get("OPENAI_API_KEY")
+    kinds = {kind.name.lower(): kind for kind in Dialect}
+    if spec.dialect and spec.dialect not in kinds:
+        raise UnknownName("engine.dialect", spec.dialect, kinds)
+    engine: Engine = OpenAIHTTP(
+        spec.url, spec.model, name=name, api_key=key, dialect=kinds[spec.dialect or "openai"], slots=spec.slots
+    )
+    engine = retrying(engine)
+    return limited(engine, spec.slots) if spec.slots else engine

@@ -1,0 +1,28 @@
+"""What a run directory holds: its rows, and their summary."""
+
+from __future__ import annotations
+
+from poise import errors
+from poise.evals.joules import joules_of
+from poise.evals.rows import Row, Summary
+from poise.evals.rows_json import row_from_json
+from poise.evals.summary import summarise
+from poise.store.run_dir import CONFIG, GRADES, RunDir
+
+
+def rows_of(store: RunDir) -> list[Row]:
+    """One row per item and arm: the last one written. Raises DataError for a broken line."""
+    return list({(row.item, row.arm): row for row in map(row_from_json, store.lines(GRADES))}.values())
+
+
+def final(row: Row) -> bool:
+    """Whether the row stands. One that failed because the engine was away is tried again when the run goes on."""
+    return not getattr(getattr(errors, row.error or "", None), "retryable", False)
+
+
+def summary_of(store: RunDir) -> Summary:
+    """The summary of what is finished so far. Raises ConfigError where nothing is."""
+    rows, config = rows_of(store), store.read(CONFIG) or {}
+    answered = {row.arm for row in rows}
+    compare = [(first, second) for first, second in config.get("compare", ()) if {first, second} <= answered]
+    return summarise(rows, compare=compare, seed=config.get("seed", 0), joules=joules_of(store))

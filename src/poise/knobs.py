@@ -1,0 +1,120 @@
+"""Plain values (from a command line, a TOML file or a plug-in) into frozen dataclasses, with errors that teach."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, TypeVar, Union
+
+from poise import registry
+from poise.errors import ConfigError, UnknownName
+from poise.seams import Strategy
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, object], where: str) -> T:
+    """An instance of the dataclass `cls`. Strings are read as the type of the knob.
+
+    Raises UnknownName for a knob it does not have, ConfigError for a value of the wrong type or out of range."""
+    kinds = _types(cls)
+    for name in values:
+        if name not in kinds:
+            raise UnknownName(f"knob of {where}", name, kinds)
+    return cls(**{name: _convert(f"{where}.{name}", value, kinds[name]) for name, value in values.items()})
+
+
+def strategy(spec: str | Mapping[str, object]) -> Strategy:
+    """A strategy from "name", "name:n=8,k=2" or {"strategy": "name", "n": 8}. Raises UnknownName, ConfigError."""
+    if isinstance(spec, str):
+        name, _, rest = spec.partition(":")
+        values: Mapping[str, object] = pairs(rest, f"strategy {name}")
+    else:
+        name = str(spec.get("strategy", ""))
+        values = {key: value for key, value in spec.items() if key != "strategy"}
+    return build(registry.strategy_class(name), values, name)
+
+
+def knobs_of(cls: type[object]) -> dict[str, str]:
+    """Knob names with a readable type and default, for help texts."""
+    found = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        default = field.default
+        shown = default.value if isinstance(default, Enum) else default
+        allowed = "|".join(str(each.value) for each in type(default)) if isinstance(default, Enum) else ""
+        found[field.name] = f"{shown}" + (f" ({allowed})" if allowed else "")
+    return found
+
+
+def pairs(text: str, where: str) -> dict[str, object]:
+    """ "a=1,b=x" into names and text values. Raises ConfigError where a part has no "="."""
+    found: dict[str, object] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(where, part, "knob=value, separated by commas")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _types(cls: type[object]) -> Mapping[str, Any]:
+    if not dataclasses.is_dataclass(cls):
+        raise ConfigError("class", cls.__name__, "a dataclass")
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def _convert(where: str, value: object, kind: Any) -> Any:
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None or value in ("", "none"):
+            return None
+        return _convert(where, value, next(part for part in parts if part is not type(None)))
+    if origin is tuple:
+        return _sequence(where, value, parts[0])
+    if kind is Strategy and isinstance(value, (str, Mapping)):
+        return strategy(value)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _member(where, value, kind)
+    return _switch(where, value) if kind is bool else _number_or_text(where, value, kind)
+
+
+def _sequence(where: str, value: object, part: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        value = [piece.strip() for piece in value.split("+") if piece.strip()]
+    if not isinstance(value, Sequence):
+        raise ConfigError(where, value, "a list")
+    return tuple(_convert(where, each, part) for each in value)
+
+
+def _member(where: str, value: object, kind: type[Enum]) -> Enum:
+    for member in kind:
+        if value is member or value == member.value:
+            return member
+    raise UnknownName(where, str(value), [str(member.value) for member in kind])
+
+
+def _switch(where: str, value: object) -> bool:
+    named = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in named:
+        raise ConfigError(where, value, "true or false")
+    return named[str(value).lower()]
+
+
+def _number_or_text(where: str, value: object, kind: Any) -> Any:
+    names = {int: "a whole number", float: "a number", str: "a text"}
+    if kind not in names:
+        raise ConfigError(where, value, f"nothing: {kind} cannot be set from text")
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and float(value).is_integer()
+    fits = isinstance(value, str) or (kind is int and whole) or (kind is float and isinstance(value, (int, float)))
+    if isinstance(value, bool) or not fits:
+        raise ConfigError(where, value, names[kind])
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigError(where, value, names[kind]) from None

@@ -1,0 +1,105 @@
+"""The ledger: ceilings, reservations and spending of one run. Pure arithmetic; no clock, no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from poise.costs import Budget, Card, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Room reserved for one draw: at most `max_tokens` new tokens over at most `prompt_tokens` of prompt."""
+
+    max_tokens: int
+    prompt_tokens: int
+    flops: float
+    money: float
+
+
+class Ledger:
+    """What a run may spend, has spent, and has promised to draws in flight. A fork's ledger has a parent, and every
+    grant and bill of the fork counts there too. Seconds are kept by the clock, not here."""
+
+    def __init__(self, budget: Budget, parent: Ledger | None = None) -> None:
+        self.budget, self.parent = budget, parent
+        self.spent = Usage()
+        self._promised = Usage()
+
+    def grant(self, max_tokens: int, prompt_tokens: int, card: Card, sharers: int = 1) -> Grant | None:
+        """Reserve one draw, leaving equal room for the other `sharers`; None when not even one token fits."""
+        room = max_tokens
+        ledger: Ledger | None = self
+        while ledger is not None and room >= 1:
+            room = min(room, ledger._room(room, prompt_tokens, card, sharers))
+            ledger = ledger.parent
+        if room < 1:
+            return None
+        grant = Grant(room, prompt_tokens, card.flops(prompt_tokens, 0, room), card.money(prompt_tokens, room))
+        self._promise(grant, 1)
+        return grant
+
+    def settle(self, grant: Grant, usage: Usage) -> None:
+        """Give the reservation back and book what was really spent."""
+        self._promise(grant, -1)
+        self.charge(usage)
+
+    def charge(self, usage: Usage) -> None:
+        """Book spending that was not reserved (scorers)."""
+        self.spent = self.spent + usage
+        if self.parent:
+            self.parent.charge(usage)
+
+    def left(self, share: float = 1.0) -> Budget:
+        """`share` of what is neither spent nor promised; a ceiling that is used up leaves the smallest budget."""
+        ceilings = {}
+        for knob in fields(Budget):
+            ceiling = getattr(self.budget, knob.name)
+            if ceiling is None or knob.name == "seconds":
+                continue
+            left = max((ceiling - self._used(knob.name)) * share, 1e-9)
+            ceilings[knob.name] = left if knob.name in ("flops", "money") else max(int(left), 1)
+        return Budget(**ceilings)
+
+    def _used(self, ceiling: str) -> float:
+        total = self.spent + self._promised
+        if ceiling == "new_tokens":
+            return total.new_tokens + total.overrun_tokens + total.scorer_tokens + total.thought_tokens
+        return float(getattr(total, ceiling))
+
+    def _promise(self, grant: Grant, sign: int) -> None:
+        self._promised = Usage(
+            calls=self._promised.calls + sign,
+            prompt_tokens=self._promised.prompt_tokens + sign * grant.prompt_tokens,
+            new_tokens=self._promised.new_tokens + sign * grant.max_tokens,
+            flops=self._promised.flops + sign * grant.flops,
+            money=self._promised.money + sign * grant.money,
+        )
+        if self.parent:
+            self.parent._promise(grant, sign)
+
+    def _room(self, wanted: int, prompt_tokens: int, card: Card, sharers: int) -> int:
+        budget, room = self.budget, wanted
+        if budget.calls is not None and self._used("calls") >= budget.calls:
+            return 0
+        if budget.new_tokens is not None:
+            room = min(room, int(budget.new_tokens - self._used("new_tokens")) // sharers)
+        if budget.total_tokens is not None:
+            room = min(room, int(budget.total_tokens - self._used("total_tokens")) // sharers - prompt_tokens)
+        if budget.money is not None:
+            left = (budget.money - self._used("money")) / sharers
+            room = _most(room, lambda tokens: card.money(prompt_tokens, tokens) <= left)
+        if budget.flops is not None:
+            left_flops = (budget.flops - self._used("flops")) / sharers
+            room = _most(room, lambda tokens: card.flops(prompt_tokens, 0, tokens) <= left_flops)
+        return room
+
+
+def _most(high: int, fits: Callable[[int], bool]) -> int:
+    """The largest count in 0..high that fits, by bisection (cost grows with tokens)."""
+    low = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

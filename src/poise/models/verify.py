@@ -1,0 +1,67 @@
+"""Hashes: a file is hashed once, and again only when its size or modification time changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+from poise.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where fetched models live: POISE_CACHE, or the user's cache folder of this system. Need not exist yet."""
+    root = os.environ.get("POISE_CACHE") or platformdirs.user_cache_dir("poise")
+    return Path(root) / "models"
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Check a file against its hash. Raises ModelError on a mismatch.
+
+    Cost: reads the whole file the first time; then a marker in the cache folder, valid for this size, time and hash,
+    stands for it. The marker is not beside the file, because a model may lie in a read-only folder.
+    """
+    marker = _marker(path)
+    if is_verified(path, sha256):
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise ModelError(f"{path}: wrong hash: SHA-256 is {found}, expected {sha256}; delete the file to get it anew")
+    try:
+        write_whole(marker, json.dumps(_state(path, sha256)).encode())
+    except OSError as error:
+        logger.info("%s will be hashed again at the next start: no marker: %s", path, error)
+
+
+def is_verified(path: Path, sha256: str) -> bool:
+    """Whether a marker says that this very file was found whole before."""
+    try:
+        return bool(json.loads(_marker(path).read_bytes()) == _state(path, sha256))
+    except (OSError, ValueError):
+        return False
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file so that no reader ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    os.replace(file.name, path)
+
+
+def _marker(path: Path) -> Path:
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return cache_folder() / "verified" / f"{place}.json"
+
+
+def _state(path: Path, sha256: str) -> dict[str, object]:
+    stat = path.stat()
+    return {"path": str(path.resolve()), "size": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": sha256}

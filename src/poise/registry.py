@@ -1,0 +1,74 @@
+"""Names to things: one table of lazy factories per seam, and one entry-point group, `poise`, for plug-ins.
+
+A plug-in package declares, for example, `[project.entry-points.poise]` with `strategies.mine = "mine:Mine"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from poise.errors import ConfigError, UnknownName
+from poise.seams import Scorer, Strategy
+
+STRATEGIES: Mapping[str, str] = {
+    "direct": "poise.strategies.direct:Direct",
+    "cot": "poise.strategies.cot:ChainOfThought",
+    "chain_of_draft": "poise.strategies.chain_of_draft:ChainOfDraft",
+    "token_budget": "poise.strategies.token_budget:TokenBudget",
+    "self_consistency": "poise.strategies.self_consistency:SelfConsistency",
+    "adaptive_consistency": "poise.strategies.adaptive_consistency:AdaptiveConsistency",
+    "first_finish": "poise.strategies.first_finish:FirstFinish",
+    "best_of_n": "poise.strategies.best_of_n:BestOfN",
+    "weighted_vote": "poise.strategies.weighted_vote:WeightedVote",
+    "cascade": "poise.strategies.cascade:Cascade",
+}
+SCORERS: Mapping[str, str] = {
+    "mean_logprob": "poise.scoring.logprob:MeanLogprob",
+    "self_certainty": "poise.scoring.self_certainty:SelfCertainty",
+    "agreement": "poise.scoring.agreement:Agreement",
+}
+AMBIGUOUS = {"cod": "chain_of_draft (shorter reasoning steps) or chain_of_density (denser summaries)"}
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """The class of a strategy. Raises UnknownName, or ConfigError for a name with two meanings."""
+    if name in AMBIGUOUS:
+        raise ConfigError("strategy", name, f"say which: {AMBIGUOUS[name]}")
+    found: type[Strategy] = _load("strategies", name, STRATEGIES, "strategy")
+    return found
+
+
+def scorer(name: str) -> Scorer:
+    """A scorer with its default knobs. Raises UnknownName."""
+    made: Scorer = _load("scorers", name, SCORERS, "scorer")()
+    return made
+
+
+def names(seam: str) -> list[str]:
+    """All names of "strategies" or "scorers", plug-ins included."""
+    table = {"strategies": STRATEGIES, "scorers": SCORERS}[seam]
+    return sorted({*table, *_plugins(seam)})
+
+
+def scorers() -> Mapping[str, Scorer]:
+    """Every scorer by name, with default knobs."""
+    return {name: scorer(name) for name in names("scorers")}
+
+
+def _load(seam: str, name: str, table: Mapping[str, str], field: str) -> Any:
+    if name in table:
+        module, _, attribute = table[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    plugins = _plugins(seam)
+    if name in plugins:
+        return plugins[name]()
+    raise UnknownName(field, name, [*table, *plugins])
+
+
+def _plugins(seam: str) -> Mapping[str, Callable[[], Any]]:
+    points: Iterable[importlib.metadata.EntryPoint] = importlib.metadata.entry_points(group="poise")
+    prefix = seam + "."
+    return {point.name.removeprefix(prefix): point.load for point in points if point.name.startswith(prefix)}

@@ -1,0 +1,195 @@
+"""The plotly figures of the page. Colours that follow the reader's theme are written `var(--name)`; the page resolves
+them, so one figure serves light and dark."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poise.errors import ConfigError
+from poise.evals.rows import Interval, Row, Summary
+from poise.report import words
+from poise.report.calibration import Reliability
+from poise.report.frontier import Axis, Point, hull, points, span, stairs, ticks
+from poise.report.labels import Box, place
+from poise.report.palette import Look
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_SIZE = (980.0, 420.0)  # the plot area that labels are placed for; narrower screens use the legend
+
+
+def plotly_objects() -> go:
+    """plotly.graph_objects, or a ConfigError that names the extra."""
+    try:
+        import plotly.graph_objects as go
+    except ImportError:
+        raise ConfigError("report", "plotly is not installed", 'pip install "poise[report]"') from None
+    return go
+
+
+def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
+    """Accuracy against one cost: every arm with both intervals, the staircase and the hull."""
+    go = plotly_objects()
+    line = points(summary, axis)
+    left, right = span(line)
+    low, high = _heights(line)
+    figure = go.Figure()
+    for xs, ys, name, dash in (
+        (*hull(line), "random mix of arms", "dot"), (*stairs(line, 10**right), "frontier", "solid"),
+    ):  # fmt: skip
+        stroke = {"color": "var(--ink)" if dash == "solid" else "var(--muted)", "width": 1.5, "dash": dash}
+        figure.add_scatter(x=xs, y=ys, mode="lines", name=name, line=stroke, hoverinfo="skip")
+    for point in line:
+        figure.add_trace(_arm(point, axis, looks[point.arm]))
+    marks = ticks(left, right)
+    names = [words.si(mark, "FLOP") if axis is Axis.FLOPS else _unit(axis, mark) for mark in marks]
+    figure.update_xaxes(type="log", range=[left, right], title=axis.value, tickvals=marks, ticktext=names)
+    figure.update_yaxes(range=[low, high], title="accuracy", tickformat=".0%")
+    figure.update_layout(**_base(460), annotations=_labels(line, (left, right), (low, high), looks))
+    return figure
+
+
+def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
+    """The distribution of new tokens per question, an arm a band, on a log scale; the bar is the median."""
+    go = plotly_objects()
+    figure, logs = go.Figure(), []
+    for arm in reversed(rows):
+        counts = np.array([row.usage.new_tokens + row.usage.overrun_tokens for row in rows[arm]], dtype=float)
+        spread = np.log10(np.maximum(_quantiles(counts, 160), 1.0))
+        logs += [spread.min(), spread.max()]
+        figure.add_violin(
+            x=spread, name=_label(arm), side="positive", orientation="h", width=1.7, points=False, spanmode="hard",
+            line={"color": looks[arm].colour, "width": 1.5}, meanline={"visible": False}, hoverinfo="skip",
+            box={"visible": True, "width": 0.08}, showlegend=False,
+        )  # fmt: skip
+    marks = ticks(min(logs, default=0) - 0.1, max(logs, default=1) + 0.1)
+    figure.update_xaxes(
+        title="new tokens per question", tickvals=[math.log10(mark) for mark in marks],
+        ticktext=[words.count(mark) for mark in marks], zeroline=False,
+    )  # fmt: skip
+    figure.update_layout(**_base(120 + 46 * len(rows)))
+    return figure
+
+
+def seconds(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
+    """The share of questions answered within x seconds: read off what a deadline would cut."""
+    figure = plotly_objects().Figure()
+    for arm, answered in rows.items():
+        spans = np.array([row.usage.seconds for row in answered if row.usage.seconds > 0])
+        if not len(spans):
+            continue
+        shown = _quantiles(spans, 200)
+        figure.add_scatter(
+            x=shown, y=np.linspace(0, 1, len(shown)), name=_label(arm), mode="lines",
+            line={"color": looks[arm].colour, "dash": looks[arm].dash, "width": 2},
+            hovertemplate="%{y:.0%} within %{x:.3~s} s<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    figure.update_xaxes(type="log", title="seconds per question", tickformat="~g", dtick=1)
+    figure.update_yaxes(title="share answered", tickformat=".0%", range=[0, 1.02])
+    figure.update_layout(**_base(120 + 46 * max(len(rows), 5), legend=True))
+    return figure
+
+
+def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figure:
+    """Share right against stated confidence; on the diagonal confidence can be believed."""
+    figure = plotly_objects().Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip", showlegend=False,
+        line={"color": "var(--muted)", "dash": "dot", "width": 1.5},
+    )  # fmt: skip
+    for index, arm in enumerate(found):
+        look = looks[arm.arm]
+        figure.add_scatter(
+            x=[b.confidence for b in arm.bins], y=[b.accuracy.mean for b in arm.bins],
+            error_y=_whisker([b.accuracy for b in arm.bins], look.colour, 1), mode="lines+markers",
+            name=f"{_label(arm.arm)} (ECE {100 * arm.error:.1f})", visible=True if index < 5 else "legendonly",
+            marker={"size": [6 + 22 * math.sqrt(b.n / arm.n) for b in arm.bins], "color": look.colour},
+            line={"color": look.colour, "width": 1.5, "dash": look.dash}, customdata=[b.n for b in arm.bins],
+            hovertemplate="said %{x:.2f}, right %{y:.1%} (n = %{customdata})<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="confidence", range=[-0.02, 1.04], tickformat=".1f")
+    figure.update_yaxes(title="share right", range=[-0.02, 1.04], tickformat=".0%")
+    figure.update_layout(**_base(440, legend=True))
+    return figure
+
+
+def _arm(point: Point, axis: Axis, look: Look) -> go.Scatter:
+    opacity = 1.0 if point.on_frontier else 0.42
+    cost = words.si(point.cost.mean, "FLOP") if axis is Axis.FLOPS else _unit(axis, point.cost.mean)
+    about = (
+        f"<b>{_label(point.arm)}</b><br>{words.percent(point.accuracy.mean)} {words.bracket(point.accuracy, 100)}<br>"
+        f"{cost}{'' if point.on_frontier else '<br>dominated'}"
+    )
+    return plotly_objects().Scatter(
+        x=[point.cost.mean], y=[point.accuracy.mean], mode="markers", name=_label(point.arm), text=[about],
+        hovertemplate="%{text}<extra></extra>", opacity=opacity,
+        marker={"size": 13, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1.5}},
+        error_x=_whisker([point.cost], look.colour, 1.5), error_y=_whisker([point.accuracy], look.colour, 1.5),
+    )  # fmt: skip
+
+
+def _whisker(intervals: Sequence[Interval], colour: str, thickness: float) -> dict[str, object]:
+    return {
+        "type": "data", "symmetric": False, "color": colour, "thickness": thickness, "width": 0,
+        "array": [i.high - i.mean for i in intervals], "arrayminus": [i.mean - i.low for i in intervals],
+    }  # fmt: skip
+
+
+def _labels(
+    line: Sequence[Point], across: tuple[float, float], up: tuple[float, float], looks: dict[str, Look]
+) -> list[dict[str, object]]:
+    width, height = _SIZE
+
+    def x(cost: float) -> float:
+        return (math.log10(cost) - across[0]) / (across[1] - across[0]) * width
+
+    def y(share: float) -> float:
+        return (share - up[0]) / (up[1] - up[0]) * height
+
+    spots = [Box(x(p.cost.mean), y(p.accuracy.mean), 14, 14) for p in line]
+    bars = [Box(s.x, y((p.accuracy.low + p.accuracy.high) / 2), 4, y(p.accuracy.high) - y(p.accuracy.low))
+            for s, p in zip(spots, line, strict=True)]  # fmt: skip
+    sizes = [(7.2 * len(p.arm) + 6, 17.0) for p in line]
+    boxes = place(spots, sizes, Box(width / 2, height / 2, width, height), bars)
+    return [
+        {
+            "x": math.log10(point.cost.mean), "y": point.accuracy.mean, "text": _label(point.arm), "showarrow": True,
+            "ax": box.x - spot.x, "ay": spot.y - box.y, "arrowhead": 0, "arrowwidth": 1, "standoff": 8,
+            "arrowcolor": "var(--line)" if math.hypot(box.x - spot.x, box.y - spot.y) > 40 else "rgba(0,0,0,0)",
+            "font": {"color": "var(--ink)" if point.on_frontier else "var(--muted)", "size": 13},
+        }
+        for point, spot, box in zip(line, spots, boxes, strict=True)
+    ]  # fmt: skip
+
+
+def _heights(line: Sequence[Point]) -> tuple[float, float]:
+    low, high = min(p.accuracy.low for p in line), max(p.accuracy.high for p in line)
+    room = 0.08 * max(high - low, 0.05)
+    return max(low - room, -0.02), min(high + room, 1.04)
+
+
+def _base(height: int, legend: bool = False) -> dict[str, object]:
+    return {
+        "height": height, "margin": {"l": 60, "r": 16, "t": 12, "b": 52}, "showlegend": legend, "template": "none",
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "hovermode": "closest",
+        "font": {"family": "Inter, system-ui, sans-serif", "size": 13, "color": "var(--muted)"},
+        "legend": {"orientation": "h", "y": -0.16, "yanchor": "top"},
+    }  # fmt: skip
+
+
+def _quantiles(values: np.ndarray, most: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.quantile(values, np.linspace(0, 1, min(most, len(values))))
+
+
+def _label(arm: str) -> str:
+    return html.escape(words.cut(arm, 40), quote=False)
+
+
+def _unit(axis: Axis, amount: float) -> str:
+    return f"{words.count(amount)} tokens" if axis is Axis.TOKENS else words.seconds(amount)

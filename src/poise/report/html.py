@@ -1,0 +1,126 @@
+"""The report as one self-contained page: no network, no build, opens from disk. Everything shown is escaped, and a
+content security policy lets nothing run but the two scripts whose hashes it names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import poise
+from poise.evals.rows import Summary
+from poise.report import figures, sections, words
+from poise.report.calibration import reliability
+from poise.report.examples import examples
+from poise.report.frontier import axes
+from poise.report.markup import Html, el, join
+from poise.report.palette import looks
+from poise.report.read import Reading
+
+_FRONTIER = (
+    "Up and to the left is better. Bars are 95 % intervals. The solid line is the best accuracy that each cost buys with "
+    "one arm, the dotted line what a random mix of two arms reaches; an arm below it is not worth having at this cost."
+)
+_CALIBRATION = (
+    "On the diagonal, confidence can be believed. Bars are 95 % Wilson intervals; the larger the dot, the more answers."
+)
+_TRACES = "Not chosen by hand: the first right and the first wrong answer of each arm."
+
+
+def write_html(reading: Reading, out: Path) -> Path:
+    """Write the page of a run to `out`; about 5 MB, nearly all of it plotly.js. Raises ConfigError without plotly."""
+    out.write_text(page(reading), encoding="utf-8")
+    return out
+
+
+def page(reading: Reading) -> str:
+    """The whole page as text."""
+    figures.plotly_objects()
+    from plotly.offline import get_plotlyjs
+
+    js, plotly = _file("page.js"), get_plotlyjs()
+    charts = _charts(reading)
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, js))
+    policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
+    return Template(_file("page.html")).substitute(
+        policy=policy,
+        version=poise.__version__,
+        title=join([reading.title]),
+        css=_file("page.css"),
+        body=_body(reading, charts),
+        figures=_embedded(charts),
+        plotly=plotly,
+        js=js,
+    )
+
+
+def _charts(reading: Reading) -> dict[str, str]:
+    """Every figure of the page by name, as JSON."""
+    summary, rows = reading.summary, reading.by_arm()
+    drawn = looks(rows)
+    charts = {f"frontier-{axis.name.lower()}": figures.frontier(summary, axis, drawn) for axis in axes(summary)}
+    charts |= {"tokens": figures.tokens(rows, drawn), "seconds": figures.seconds(rows, drawn)}
+    if believed := reliability(rows):
+        charts["calibration"] = figures.calibration(believed, drawn)
+    return {name: figure.to_json() for name, figure in charts.items()}
+
+
+def _body(reading: Reading, charts: Mapping[str, str]) -> Html:
+    summary, traces = reading.summary, reading.examples()
+    parts = [
+        *_head(reading),
+        sections.tiles(summary),
+        _frontier(summary, charts),
+        sections.comparisons(summary),
+        sections.table(summary, looks(arm.arm for arm in summary.arms)),
+        sections.tasks(summary),
+        el(
+            "div",
+            sections.card("Tokens", "Generated tokens per question; the box is the middle half.", _chart("tokens")),
+            sections.card("Seconds", "Read upwards: what a deadline of x seconds would answer.", _chart("seconds")),
+            class_="pair",
+        ),
+        sections.card("Calibration", _CALIBRATION, _chart("calibration")) if "calibration" in charts else None,
+        sections.card("Traces", _TRACES, examples(traces)) if traces else None,
+        sections.settings(reading.settings, reading.environment),
+        el("footer", f"Made by Poise {poise.__version__} from {len(reading.rows):,} graded answers."),
+    ]
+    return join(parts, "\n")
+
+
+def _head(reading: Reading) -> list[Html]:
+    return [
+        el("p", "Poise · accuracy, latency and cost", class_="eyebrow"),
+        el("h1", reading.title),
+        el("p", " · ".join(reading.about), class_="lead quiet"),
+        *(el("p", note, class_="note", role="note") for note in reading.notes),
+    ]
+
+
+def _frontier(summary: Summary, charts: Mapping[str, str]) -> Html | None:
+    first = next((name for name in charts if name.startswith("frontier")), None)
+    if first is None:
+        return None
+    chart = el("div", id="frontier", class_="chart", data_figure=first)
+    return sections.card("Frontier", _FRONTIER, sections.switch(summary, "frontier"), chart)
+
+
+def _chart(name: str) -> Html:
+    return el("div", class_="chart", data_figure=name)
+
+
+def _embedded(charts: Mapping[str, str]) -> str:
+    """Figures as one JSON object that cannot end its script element: `<` only occurs inside JSON strings."""
+    return f"{{{','.join(f'{json.dumps(name)}:{figure}' for name, figure in charts.items())}}}".replace("<", "\\u003c")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _file(name: str) -> str:
+    return files("poise.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,127 @@
+"""The frontier as a PNG, for a README or a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poise.errors import ConfigError
+from poise.report import words
+from poise.report.frontier import Axis, Point, hull, main_axis, points, span, stairs, ticks
+from poise.report.labels import Box, place
+from poise.report.palette import Look, looks
+from poise.report.read import Reading
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "DejaVu Sans")
+_INK, _MUTED, _LINE = "#16202c", "#5b6878", "#dfe4ea"
+
+
+def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000) -> Path:
+    """Draw the frontier on the summary's own cost axis, `width` x `height` pixels. ConfigError: matplotlib is missing, or
+    no arm has a cost to draw."""
+    try:
+        import matplotlib
+        from matplotlib import font_manager
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("report", "matplotlib is not installed", 'pip install "poise[report]"') from None
+
+    axis = main_axis(reading.summary)
+    line = points(reading.summary, axis)
+    if not line:
+        raise ConfigError("png", "an arm without any cost", "arms whose tokens or FLOPs are known")
+    installed = set(font_manager.get_font_names())
+    font = next(name for name in _FONTS if name in installed or name == _FONTS[-1])
+    with matplotlib.rc_context({"font.family": font, "font.size": 15, "text.color": _INK, "text.parse_math": False}):
+        figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
+        FigureCanvasAgg(figure)  # texts can then be measured before saving
+        axes = figure.add_axes((0.075, 0.115, 0.895, 0.745))
+        _titles(figure, reading)
+        _draw(axes, line, axis, looks(arm.arm for arm in reading.summary.arms))
+        figure.savefig(out, metadata={"Software": "Poise"})
+    return out
+
+
+def _titles(figure: Figure, reading: Reading) -> None:
+    figure.text(0.02, 0.945, words.cut(reading.title, 70), fontsize=26, fontweight="bold", va="center")
+    figure.text(0.02, 0.895, words.cut(" · ".join((*reading.about, *reading.notes)), 130), fontsize=15, color=_MUTED, va="center")
+
+
+def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look]) -> None:
+    left, right = span(line)
+    axes.set_xscale("log")
+    axes.set_xlim(10**left, 10**right)
+    low, high = min(p.accuracy.low for p in line), max(p.accuracy.high for p in line)
+    axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+    axes.plot(*hull(line), color=_MUTED, linewidth=1.6, linestyle=(0, (2, 3)), zorder=1)
+    axes.plot(*stairs(line, 10**right), color=_INK, linewidth=1.8, zorder=1)
+    for point in line:
+        _mark(axes, point, drawn[point.arm])
+    _frame(axes, axis, ticks(left, right))
+    _names(axes, line)
+
+
+def _mark(axes: Axes, point: Point, look: Look) -> None:
+    shown = 1.0 if point.on_frontier else 0.4
+    axes.errorbar(
+        [point.cost.mean], [point.accuracy.mean], fmt=look.marker, color=look.colour, alpha=shown, markersize=13,
+        xerr=[[point.cost.mean - point.cost.low], [point.cost.high - point.cost.mean]],
+        yerr=[[point.accuracy.mean - point.accuracy.low], [point.accuracy.high - point.accuracy.mean]],
+        elinewidth=2, markeredgecolor="white", markeredgewidth=1.5, zorder=3,
+    )  # fmt: skip
+
+
+def _frame(axes: Axes, axis: Axis, marks: Sequence[float]) -> None:
+    unit = "FLOP" if axis is Axis.FLOPS else ""
+    axes.set_xticks(marks, [words.si(mark, unit) if unit else words.count(mark) for mark in marks])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.set_xlabel(f"{axis.value} (log scale)", color=_MUTED, labelpad=10)
+    axes.set_ylabel("accuracy, 95 % intervals", color=_MUTED, labelpad=10)
+    axes.grid(color=_LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_MUTED, length=0, pad=8)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_LINE)
+
+
+def _names(axes: Axes, line: Sequence[Point]) -> None:
+    """Arm names beside their points, with a thin leader where there was no room close by."""
+    spots = [_pixels(axes, p.cost.mean, p.accuracy.mean, 20) for p in line]
+    bars = [
+        Box(spot.x, sum(ends) / 2, 5, ends[1] - ends[0]) for spot, ends in zip(spots, _ends(axes, line), strict=True)
+    ]
+    texts = [
+        axes.text(0, 0, words.cut(p.arm, 40), ha="center", va="center", fontsize=16, zorder=4,
+                  fontweight="bold" if p.on_frontier else "normal", color=_INK if p.on_frontier else _MUTED)
+        for p in line
+    ]  # fmt: skip
+    sizes = [(e.width + 8, e.height + 4) for e in (text.get_window_extent() for text in texts)]
+    window = axes.get_window_extent()
+    frame = Box((window.x0 + window.x1) / 2, (window.y0 + window.y1) / 2, window.width, window.height)
+    back = axes.transData.inverted()
+    for text, spot, box in zip(texts, spots, place(spots, sizes, frame, bars), strict=True):
+        text.set_position(tuple(back.transform((box.x, box.y))))
+        if max(abs(box.x - spot.x) - box.width / 2, abs(box.y - spot.y) - box.height / 2) > 24:
+            ends = [back.transform((spot.x, spot.y)), back.transform((box.x, box.y))]
+            axes.plot(*zip(*ends, strict=True), color=_LINE, linewidth=1.2, zorder=2)
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 2})
+
+
+def _pixels(axes: Axes, cost: float, share: float, size: float) -> Box:
+    x, y = axes.transData.transform((cost, share))
+    return Box(float(x), float(y), size, size)
+
+
+def _ends(axes: Axes, line: Sequence[Point]) -> list[tuple[float, float]]:
+    return [
+        (_pixels(axes, p.cost.mean, p.accuracy.low, 0).y, _pixels(axes, p.cost.mean, p.accuracy.high, 0).y)
+        for p in line
+    ]

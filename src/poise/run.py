@@ -1,0 +1,243 @@
+"""The road: `solve` carries out a plan. Nothing else in Poise draws, scores or keeps time.
+
+At the deadline (or when the budget is spent) draws are closed and launches refused, so that the strategy returns by
+its own rule; if it still does not, its `pick` over what is finished is the answer. When nothing finished at all, one
+closing draw forces an answer out of the longest unfinished path, from tokens and seconds kept back for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from poise import prompts
+from poise.core import Ability, Pick, Prompt, Request, Sampling, Score, Step, Stopped
+from poise.costs import Budget, Load
+from poise.errors import AbilityMissing, ConfigError, NoAnswer, UnknownName
+from poise.flow import LiveFlow, score_paths
+from poise.ledger import Ledger
+from poise.seams import Engine, Flow, Plan, Scorer, Strategy
+from poise.stage import Stage
+from poise.trace import Answer, Forked, Opened, Picked, Trace
+
+CLOSING_TOKENS = 16
+_EDGE_SECONDS = 0.01  # what cancelling and picking take
+
+
+class LiveRun:
+    """See `poise.seams.Run`."""
+
+    def __init__(self, stage: Stage, ledger: Ledger, strategy: Strategy, main: str = "main") -> None:
+        self._stage, self._ledger, self._main = stage, ledger, main
+        self._prompt: Prompt = prompts.load(strategy.prompt).render(stage.request, **knobs_for_slots(strategy))
+        self.sampling = _recording(stage.request.sampling, stage.scorer if strategy.scored else None)
+
+    async def draw(self, parents: Sequence[Step], sampling: Sampling | None = None) -> list[Step]:
+        async with self._flow() as flow:
+            drawn = sampling or self.sampling
+            ids = [
+                flow.launch_shared(parent, drawn, "", None, len(parents) - index)
+                for index, parent in enumerate(parents)
+            ]
+            steps = {done.id: done.step async for done in flow}
+        return [step for id in ids if id is not None and (step := steps.get(id))]
+
+    async def score(self, steps: Sequence[Step]) -> list[Score]:
+        return await score_paths(self._stage, self._ledger, steps)
+
+    def flow(self, role: str = "main") -> Flow:
+        return self._flow(role)
+
+    def _flow(self, role: str = "main") -> LiveFlow:
+        role = self._main if role == "main" else role
+        return LiveFlow(self._stage, self._ledger, (role, self._engine(role)), self._prompt, self.sampling)
+
+    async def fork(self, strategy: Strategy, share: float = 1.0, role: str = "main") -> Pick | None:
+        stage = self._stage
+        stage.record(Forked(stage.now(), strategy.name, share))
+        main = self._main if role == "main" else role
+        sub = LiveRun(stage, Ledger(self._ledger.left(share), self._ledger), strategy, main)
+        pick = await strategy.solve(stage.request, sub)
+        stage.record(
+            Forked(stage.now(), strategy.name, share, pick.step.id if pick else None, pick.confidence if pick else None)
+        )
+        return pick
+
+    def path(self, step: Step) -> tuple[Step, ...]:
+        return self._stage.path(step)
+
+    def load(self, role: str = "main") -> Load:
+        return self._engine(role if role != "main" else self._main).load()
+
+    def _engine(self, role: str) -> Engine:
+        return self._stage.engines[role]
+
+    async def close_path(self, step: Step) -> Step | None:
+        """Force an answer out of an unfinished path: the closing suffix, then a few greedy tokens."""
+        suffix = prompts.closing(self._stage.request)
+        sampling = replace(self.sampling, max_tokens=CLOSING_TOKENS, temperature=0.0, top_logprobs=None, stop=("\n",))
+        async with self._flow() as flow:
+            flow.launch(step, sampling, suffix=suffix)
+            steps = [done.step async for done in flow]
+        return steps[0] if steps else None
+
+
+def knobs_for_slots(strategy: Strategy) -> dict[str, object]:
+    """The knobs of a strategy that its prompt has slots for."""
+    slots = prompts.load(strategy.prompt).slots
+    return {slot.name: getattr(strategy, slot.name) for slot in slots if hasattr(strategy, slot.name)}
+
+
+def _recording(sampling: Sampling, scorer: Scorer | None) -> Sampling:
+    """Draws must record what the scorer reads."""
+    if scorer is None or scorer.top_logprobs is None:
+        return sampling
+    return replace(sampling, top_logprobs=max(scorer.top_logprobs, sampling.top_logprobs or 0))
+
+
+def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
+    """Refuse, before a token is spent, a plan that cannot work here.
+
+    Raises UnknownName (engine, scorer or prompt), AbilityMissing, ConfigError."""
+    for _, name in plan.engines:
+        if name not in engines:
+            raise UnknownName("engine", name, engines)
+    if plan.scorer is not None and plan.scorer not in scorers:
+        raise UnknownName("scorer", plan.scorer, scorers)
+    if plan.strategy.scored and plan.scorer is None:
+        raise ConfigError("scorer", None, f"{plan.strategy.name} needs one of {', '.join(sorted(scorers))}")
+    needs = plan.strategy.needs | (scorers[plan.scorer].needs if plan.scorer else frozenset())
+    for _, name in plan.engines:
+        missing = [ability.value for ability in needs - engines[name].can]
+        if missing:
+            able = [other for other, engine in engines.items() if needs <= engine.can]
+            raise AbilityMissing(plan.strategy.name, name, missing, able)
+    loaded = prompts.load(plan.strategy.prompt)
+    if plan.prompt_hash and plan.prompt_hash != loaded.hash:
+        raise ConfigError(
+            "prompt", f"{loaded.id} with hash {loaded.hash}", f"the planned file, hash {plan.prompt_hash}"
+        )
+
+
+async def solve(
+    request: Request,
+    plan: Plan,
+    engines: Mapping[str, Engine],
+    scorers: Mapping[str, Scorer] | None = None,
+    seed: int = 0,
+    trace: Trace | None = None,
+) -> Answer:
+    """Carry out `plan` and answer. Pass a `trace` to follow the run live.
+
+    Raises ConfigError before anything is spent when the plan cannot work, and NoAnswer (with `.trace`) when not one
+    draft exists at the end."""
+    scorers = scorers or {}
+    check(plan, engines, scorers)
+    budget = plan.budget.meet(request.goal.budget)
+    trace = Trace() if trace is None else trace
+    roles = {role: engines[name] for role, name in plan.engines}
+    stage = Stage(request, plan, roles, scorers[plan.scorer] if plan.scorer else None, trace)
+    stage.seeds[0] = seed
+    stage.record(Opened(request, plan, seed, time.time()))
+    run = LiveRun(stage, Ledger(_kept_back(budget, roles)), plan.strategy)
+    try:
+        return await _answered(stage, run, budget)
+    finally:
+        trace.close()
+
+
+async def _answered(stage: Stage, run: LiveRun, budget: Budget) -> Answer:
+    pick = await _within_deadline(stage, run, budget)
+    if pick is None or (pick.step.value is None and (stage.halted or stage.refused)):
+        pick = await _closed(stage, run, budget, pick)
+    if pick is None:
+        raise _no_answer(stage)
+    stopped = _stopped(stage, pick)
+    stage.record(Picked(stage.now(), pick.step.id, pick.confidence, pick.votes, stopped))
+    return Answer(stage.text(pick.step), pick.step.value, pick.confidence, stopped, stage.trace)
+
+
+def _kept_back(budget: Budget, roles: Mapping[str, Engine]) -> Budget:
+    """The budget less what one closing draw may need, where the engine could make one."""
+    if budget.new_tokens is None or Ability.CONTINUES not in roles["main"].can:
+        return budget
+    return replace(budget, new_tokens=max(budget.new_tokens - min(CLOSING_TOKENS, budget.new_tokens // 8), 1))
+
+
+async def _within_deadline(stage: Stage, run: LiveRun, budget: Budget) -> Pick | None:
+    """Let the strategy solve; halt it at the deadline, and earlier when only a closing draw can still answer."""
+    strategy, request = stage.plan.strategy, stage.request
+    if budget.seconds is None:
+        return await strategy.solve(request, run)
+    loop = asyncio.get_running_loop()
+    end = stage.opened + budget.seconds
+
+    def close_early() -> None:
+        pick = strategy.pick(request, stage.finished(), stage.scores)
+        if pick is None or pick.step.value is None:
+            stage.halt(Stopped.DEADLINE)
+
+    timers = [loop.call_at(end - _EDGE_SECONDS, stage.halt, Stopped.DEADLINE)]
+    if Ability.CONTINUES in stage.engines["main"].can:
+        timers.append(loop.call_at(end - _closing_seconds(budget), close_early))
+    task = loop.create_task(strategy.solve(request, run))
+    try:
+        await asyncio.wait({task}, timeout=budget.seconds)
+        if task.done():
+            return task.result()
+        stage.halt(Stopped.DEADLINE)
+        return strategy.pick(request, stage.finished(), stage.scores)
+    finally:
+        for timer in timers:
+            timer.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _closing_seconds(budget: Budget) -> float:
+    """Seconds kept back for a closing draw: a fifth of the deadline, a second at the most."""
+    return min(0.2 * (budget.seconds or 0.0), 1.0)
+
+
+async def _closed(stage: Stage, run: LiveRun, budget: Budget, pick: Pick | None) -> Pick | None:
+    """Answer from unfinished work: the longest path that has text, closed by force where the engine can continue."""
+    drafts = [step for step in stage.steps.values() if step.id and step.text.strip()]
+    if not drafts or stage.halted is Stopped.CANCELLED:
+        return pick
+    longest = max(drafts, key=lambda step: (step.value is not None, len(stage.text(step))))
+    best = pick or Pick(longest)
+    left = None if budget.seconds is None else budget.seconds - stage.now() - _EDGE_SECONDS
+    if longest.value or Ability.CONTINUES not in stage.engines["main"].can or (left is not None and left <= 0):
+        return Pick(longest) if longest.value else best
+    halted, stage.halted = stage.halted, None
+    run._ledger.budget = budget
+    timer = asyncio.get_running_loop().call_later(left, stage.halt, Stopped.DEADLINE) if left is not None else None
+    closed = await run.close_path(longest)
+    if timer:
+        timer.cancel()
+    stage.halted = halted or stage.halted
+    return Pick(closed) if closed and closed.value else best
+
+
+def _stopped(stage: Stage, pick: Pick) -> Stopped:
+    if stage.halted:
+        return stage.halted
+    if pick.agreed:
+        return Stopped.AGREED
+    return Stopped.BUDGET if stage.refused else Stopped.DONE
+
+
+def _no_answer(stage: Stage) -> NoAnswer:
+    failure = stage.last_error
+    if failure:
+        error = NoAnswer(f"every draw failed; the last with {type(failure).__name__}: {failure}")
+    elif stage.halted:
+        error = NoAnswer("the deadline passed before any text came")
+    else:
+        error = NoAnswer("the budget has no room for a single draw: raise it or shorten the prompt")
+    error.trace = stage.trace
+    error.__cause__ = failure
+    return error

@@ -1,0 +1,45 @@
+"""What most strategies share: no special needs, no scorer; and picks by vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from poise import answers
+from poise.core import Ability, Pick, Request, Step
+from poise.errors import ConfigError
+from poise.search import vote
+
+
+class Plain:
+    """A strategy that any engine can serve and that scores nothing."""
+
+    __slots__ = ()
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """No special abilities."""
+        return frozenset()
+
+    @property
+    def scored(self) -> bool:
+        """No scorer."""
+        return False
+
+
+def at_least(knob: str, value: int, least: int = 1) -> None:
+    """Raise ConfigError unless `value` is between `least` and 100,000."""
+    if not least <= value <= 100_000:
+        raise ConfigError(knob, value, f"{least} to 100,000")
+
+
+def voted(request: Request, steps: Sequence[Step], weights: Sequence[float] | None = None) -> Pick | None:
+    """Majority of equivalent values (by weight where given), the first seen winning ties; texts without a value never
+    vote. With no value at all, the first text stands, without confidence."""
+    if not steps:
+        return None
+    classes = answers.classes([step.value for step in steps], request.kind)
+    winner = vote.leader(classes, weights)
+    if winner is None:
+        return Pick(steps[0], None, 0)
+    ballots = sum(label >= 0 for label in classes)
+    return Pick(steps[classes.index(winner.label)], winner.share, ballots)

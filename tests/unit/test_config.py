@@ -1,0 +1,147 @@
+"""Arms, engines and benchmarks from words and TOML: what is read, and what is refused with which hint."""
+
+import pytest
+
+from poise import config, knobs
+from poise.config import EngineSpec, arm_of, arms_of, comparisons, engine_of, read_bench
+from poise.costs import Budget
+from poise.errors import ConfigError, DataError, UnknownName
+from poise.strategies.adaptive_consistency import AdaptiveConsistency, StopRule
+from poise.strategies.cascade import Cascade
+from poise.strategies.direct import Direct
+from poise.strategies.self_consistency import SelfConsistency
+
+
+def test_an_arm_of_one_word():
+    arm = arm_of("vote=self_consistency:n=4,temperature=0.5,max_tokens=99,new_tokens=500")
+    assert arm.name == "vote"
+    assert arm.plan.strategy == SelfConsistency(4)
+    assert (arm.sampling.temperature, arm.sampling.max_tokens) == (0.5, 99)
+    assert arm.plan.budget == Budget(new_tokens=500)
+    assert arm.plan.prompt == "cot"
+    assert len(arm.plan.prompt_hash) == 16
+
+
+def test_an_arm_names_itself():
+    assert arm_of("self_consistency:n=4").name == "self_consistency:n=4"
+    assert arm_of("direct").name == "direct"
+
+
+def test_a_strategy_that_scores_gets_a_scorer():
+    assert arm_of("best_of_n").plan.scorer == "mean_logprob"
+    assert arm_of("best_of_n:scorer=self_certainty").plan.scorer == "self_certainty"
+    assert arm_of("direct").plan.scorer is None
+
+
+def test_enums_optionals_and_nested_strategies():
+    assert knobs.strategy("adaptive_consistency:rule=beta,slack=none") == AdaptiveConsistency(rule=StopRule.BETA)
+    nested = {"strategy": "cascade", "arms": ["direct", {"strategy": "self_consistency", "n": 3}], "accept": 1}
+    assert knobs.strategy(nested) == Cascade((Direct(), SelfConsistency(3)), accept=1.0)
+    assert knobs.strategy("cascade:arms=direct+cot").arms[0] == Direct()
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("self_consitency", "self_consistency"),
+        ("self_consistency:m=3", "n"),
+        ("adaptive_consistency:rule=margn", "margin"),
+        ("direct:prompt=dirct", "direct"),
+    ],
+)
+def test_unknown_names_bring_the_nearest(spec, hint):
+    with pytest.raises(UnknownName) as caught:
+        arm_of(spec)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "self_consistency:n=0",
+        "self_consistency:n=two",
+        "self_consistency:n=2.5",
+        "self_consistency:n",
+        "direct:temperature=-1",
+        "direct:max_tokens=0",
+        "direct:new_tokens=-5",
+        "direct:seconds=nan",
+        "cod",
+    ],
+)
+def test_values_that_cannot_work_are_refused(spec):
+    with pytest.raises(ConfigError):
+        arm_of(spec)
+
+
+def test_arms_must_have_distinct_names():
+    assert [arm.name for arm in arms_of(["direct cot", "x=direct"])] == ["direct", "cot", "x"]
+    with pytest.raises(ConfigError, match="distinct"):
+        arms_of(["direct", "direct"])
+
+
+def test_comparisons_name_arms():
+    arms = arms_of(["direct", "self_consistency:n=8"])
+    assert comparisons(["self_consistency:n=8/direct"], arms) == (("self_consistency:n=8", "direct"),)
+    with pytest.raises(UnknownName):
+        comparisons(["direct:cot"], arms)
+
+
+def test_engines_of_one_word():
+    assert engine_of("scripted").kind == "scripted"
+    assert engine_of("http://localhost:8000/v1", "m") == EngineSpec("openai", "m", "http://localhost:8000/v1")
+    assert engine_of("default") == EngineSpec("llamacpp", "default")
+
+
+def test_a_bench_file(tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text(
+        """
+        task = ["chain_sum"]
+        limit = 5
+        compare = ["vote:one"]
+        [arms.one]
+        strategy = "direct"
+        [arms.vote]
+        strategy = "self_consistency"
+        n = 4
+        engine = "big"
+        [engines.big]
+        kind = "openai"
+        url = "http://localhost:8000"
+        model = "m"
+        """
+    )
+    file = read_bench(path)
+    assert (file.task, file.limit, file.seed) == (("chain_sum",), 5, 0)
+    assert [arm.name for arm in file.arms] == ["one", "vote"]
+    assert file.arms[1].plan.engines == (("main", "big"),)
+    assert file.engines == (("big", EngineSpec("openai", "m", "http://localhost:8000")),)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("limt = 3", UnknownName, "limit"),
+        ("limit = 'x'", ConfigError, "whole number"),
+        ("limit = true", ConfigError, "whole number"),
+        ("arms = 3", ConfigError, "tables"),
+        ("[arms.a]\nstrategy = 'direct'\nn = 3", UnknownName, "prompt"),
+        ("[engines.a]\nkid = 'openai'", UnknownName, "kind"),
+        ("limit = ", DataError, "TOML"),
+    ],
+)
+def test_bench_files_that_cannot_work(tmp_path, text, error, match):
+    path = tmp_path / "bench.toml"
+    path.write_text(text)
+    with pytest.raises(error, match=match):
+        read_bench(path)
+
+
+def test_a_bench_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_bench(tmp_path / "none.toml")
+
+
+def test_plan_of_keeps_the_reason():
+    assert config.plan_of(Direct(), because="why").because == "why"
