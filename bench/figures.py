@@ -42,6 +42,7 @@ def show(title: str, figures: list[Figure], as_json: bool) -> None:
         for each in figures:
             mark = {True: "met", False: "[bold red]MISSED[/]", None: ""}[each.ok]
             table.add_row(each.name, f"{each.value:,.4g}", each.unit, f"{each.target} {mark}".strip())
-        Console().print(table)
+        console = Console()
+        console.print(table, width=None if console.is_terminal else 110)
     if any(each.ok is False for each in figures):
         sys.exit(1)

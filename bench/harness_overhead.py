@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from poise.evals.bench_settings import BenchSettings
+from poise.evals.settings import BenchSettings
 
 from figures import Figure, parser, show
 from poise.config import arm_of

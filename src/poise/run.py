@@ -24,6 +24,7 @@ from poise.trace import Answer, Forked, Opened, Picked, Trace
 
 CLOSING_TOKENS = 16
 _EDGE_SECONDS = 0.01  # what cancelling and picking take
+_LONGEST_TOKEN = 32  # bytes: longer ones are rare runs of blanks
 
 
 class LiveRun:
@@ -121,6 +122,15 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         )
 
 
+def _check_length(request: Request, engines: Sequence[Engine]) -> None:
+    """Refuse a conversation that surely exceeds a context; what only might is left to the engine to say."""
+    size = sum(len(message.text.encode()) for message in request.messages)
+    for engine in engines:
+        context = engine.card.context
+        if context and size > _LONGEST_TOKEN * context:
+            raise ConfigError("question", f"{size:,} bytes", f"what fits {engine.name}'s context of {context:,} tokens")
+
+
 async def solve(
     request: Request,
     plan: Plan,
@@ -135,6 +145,7 @@ async def solve(
     draft exists at the end."""
     scorers = scorers or {}
     check(plan, engines, scorers)
+    _check_length(request, [engines[name] for _, name in plan.engines])
     budget = plan.budget.meet(request.goal.budget)
     trace = Trace() if trace is None else trace
     roles = {role: engines[name] for role, name in plan.engines}

@@ -42,6 +42,7 @@ class Script:
 
 
 ScriptOf: TypeAlias = Callable[[str], Script]
+_FILLER = [f"w{number} " for number in range(200)]
 _SUM = re.compile(r"(-?\d+)\s*([-+*])\s*(-?\d+)")
 
 
@@ -99,7 +100,7 @@ class Scripted:
         try:
             told = [self._tell(script, prefix, sampling, index) for index in range(n)]
             await asyncio.sleep(script.first_byte_seconds)
-            if _dice(sampling, 0, "failure").random() < script.failure:
+            if script.failure and _dice(sampling, 0, "failure").random() < script.failure:
                 raise EngineUnreachable(f"{self.name}: scripted failure")
             prompt_tokens: int | None = sum(len(message.text.split()) + 4 for message in prompt)
             for index, draw in enumerate(told):
@@ -108,7 +109,8 @@ class Scripted:
                     words = draw.words[start : start + size]
                     self.generated += len(words)
                     behind[0] += len(words)
-                    await asyncio.sleep(script.seconds_per_token * len(words))
+                    if script.seconds_per_token:
+                        await asyncio.sleep(script.seconds_per_token * len(words))
                     last = start + size >= len(draw.words)
                     behind[0] -= len(words)
                     yield self._delta(words, index, draw, sampling, prompt_tokens, last)
@@ -167,7 +169,8 @@ def _lines(dice: random.Random, length: int, lines: int, value: str) -> list[str
     """`length` tokens: filler over `lines` lines, the last of which states the value."""
     ending = ["The ", "answer ", "is ", value + "."]
     filler = max(length - len(ending), 0)
-    words = [f"w{dice.randrange(10)} " for _ in range(filler)]
+    start = dice.randrange(len(_FILLER))
+    words = (_FILLER * (1 + (start + filler) // len(_FILLER)))[start : start + filler]
     for line in range(1, lines):
         at = filler * line // lines - 1
         if 0 <= at < filler:
@@ -178,7 +181,7 @@ def _lines(dice: random.Random, length: int, lines: int, value: str) -> list[str
 def _cut(words: list[str], sampling: Sampling, right: bool) -> _Told:
     """Apply stop strings (kept in the text: the delimiter belongs to the step) and the token ceiling."""
     finish = Finish.EOS
-    for at, word in enumerate(words):
+    for at, word in enumerate(words if sampling.stop else ()):
         if any(stop in word for stop in sampling.stop):
             words, finish = words[: at + 1], Finish.DELIMITER
             break

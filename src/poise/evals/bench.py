@@ -5,7 +5,7 @@
 - The run seed depends on the item and not on the arm. On engines with SEEDS, arms with the same prompt thus share their
   first draws (common random numbers): paired comparisons get sharper and favour no arm.
 - A killed run loses only what was in flight. When it goes on, an answer without its grade is graded, not bought again;
-  a question that failed because the engine was away is asked again, and its last row counts.
+  a question that failed (no engine, no model) is asked again, and its last row counts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from poise import run
 from poise.core import Goal, Request
 from poise.draws import derived_seed
 from poise.errors import ConfigError, StoreError
+from poise.evals.bench_settings import BenchSettings
 from poise.evals.grade import Question
 from poise.evals.joules import metered
 from poise.evals.outcome import summary_of
 from poise.evals.rows import Summary
 from poise.evals.rows_json import summary_to_json
 from poise.evals.session import Session, Watch
-from poise.evals.settings import BenchSettings
 from poise.evals.tasks import load_task
 from poise.records import Json
 from poise.seams import Arm, Engine, Plan, Scorer
@@ -46,9 +46,9 @@ async def bench(
 ) -> Summary:
     """Answer every item by every arm, going on where `store` left off; `watch` is told after every question.
 
-    Raises ConfigError before anything is spent, EngineUnreachable after too many questions in a row found no engine,
-    and StoreError when the directory is in use or the disk full. However it ends (Ctrl-C too), what is finished is kept
-    and summed up, and the same call goes on from there."""
+    Raises ConfigError before anything is spent, EngineError after too many questions in a row failed, and StoreError
+    when the directory is in use or the disk full. However it ends (Ctrl-C too), what is finished is kept and summed
+    up, and the same call goes on from there."""
     for arm in settings.arms:
         run.check(arm.plan, engines, scorers)
     questions = _questions(settings)

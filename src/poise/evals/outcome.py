@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poise import errors
+from poise.errors import NoAnswer
 from poise.evals.joules import joules_of
 from poise.evals.rows import Row, Summary
 from poise.evals.rows_json import row_from_json
@@ -16,8 +16,9 @@ def rows_of(store: RunDir) -> list[Row]:
 
 
 def final(row: Row) -> bool:
-    """Whether the row stands. One that failed because the engine was away is tried again when the run goes on."""
-    return not getattr(getattr(errors, row.error or "", None), "retryable", False)
+    """Whether the row stands: an answer, or none within the arm's own budget. What failed for any other reason (engine,
+    model, scorer) counts as wrong for now and is asked again when the run goes on."""
+    return row.error in (None, NoAnswer.__name__)
 
 
 def summary_of(store: RunDir) -> Summary:

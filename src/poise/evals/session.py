@@ -7,19 +7,19 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from poise.errors import EngineUnreachable, NoAnswer, RunError
+from poise.errors import EngineError, NoAnswer, RunError
 from poise.evals.grade import Question, graded
 from poise.evals.outcome import final, rows_of
 from poise.evals.progress import Progress, Tally
 from poise.evals.rows import Row
 from poise.evals.rows_json import row_to_json
-from poise.records import VERSION, trace_from_json, trace_to_json
+from poise.records import VERSION, Json, trace_from_json, trace_to_json
 from poise.seams import Arm
 from poise.store.run_dir import GRADES, TRACES, RunDir
 from poise.trace import Trace
 
 PATIENCE = 8
-"""Questions in a row that find no engine before the sitting ends (or twice those asked at once, if that is more)."""
+"""Failed questions in a row that end a sitting (or twice those asked at once, if that is more)."""
 
 Ask: TypeAlias = Callable[[Question, Arm, Trace], Awaitable[object]]
 Watch: TypeAlias = Callable[[Progress], None]
@@ -34,11 +34,11 @@ class Session:
         self._questions, self._arms, self._store, self._ask, self._watch = questions, arms, store, ask, watch
         self._tally = Tally([arm.name for arm in arms], len(questions) * len(arms))
         self._settled: set[tuple[str, str]] = set()
-        self._absences = 0
+        self._failures = 0
         self._last: RunError | None = None
 
     async def run(self, parallel: int, seed: int) -> None:
-        """Ask `parallel` questions at once. Raises EngineUnreachable and StoreError, and whatever `ask` raises that is
+        """Ask `parallel` questions at once. Raises EngineError and StoreError, and whatever `ask` raises that is
         not a RunError; what was in flight is then dropped, to be asked again."""
         self._resume()
         pending, patience = self._pending(seed), max(PATIENCE, 2 * parallel)
@@ -49,8 +49,8 @@ class Session:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        if self._absences and not self._settled:
-            raise self._no_engine()
+        if self._failures and not self._settled:
+            raise self._gone()
 
     def _resume(self) -> None:
         """Settle what earlier sittings finished, and grade the answers they had no time to grade."""
@@ -59,7 +59,7 @@ class Session:
         ungraded = {}
         for line in self._store.lines(TRACES):
             key = line["item"], line["arm"]
-            if key not in self._settled and any(event["event"] == "picked" for event in line["trace"]["events"][-1:]):
+            if key not in self._settled and _answered(line["trace"]):
                 ungraded[key] = line["trace"]
         for (item, arm), trace in ungraded.items():
             row = graded(self._questions[item], arm, trace_from_json(trace))
@@ -85,8 +85,8 @@ class Session:
             except RunError as failure:
                 error = _cause(failure)
             self._keep(question, arm, trace, error)
-            if self._absences >= patience:
-                raise self._no_engine()
+            if self._failures >= patience:
+                raise self._gone()
 
     def _keep(self, question: Question, arm: Arm, trace: Trace, error: RunError | None) -> None:
         """Trace, then grade: a sitting that dies between the two has lost nothing."""
@@ -96,20 +96,22 @@ class Session:
         self._store.append(GRADES, row_to_json(row))
         if final(row):
             self._settle(row)
-            self._absences = 0
+            self._failures = 0
         else:
             self._tally.add(row)
-            self._absences += 1
+            self._failures += 1
             self._last = error
         if self._watch:
             self._watch(self._tally.progress())
 
-    def _no_engine(self) -> EngineUnreachable:
+    def _gone(self) -> EngineError:
         done = f"{len(self._settled)} of {len(self._questions) * len(self._arms)} are finished"
-        last = f"{type(self._last).__name__}: {self._last}"
-        return EngineUnreachable(
-            f"{self._absences} questions in a row found no engine ({last}); {done}: run the same command to go on"
-        )
+        failed = f"{self._failures} questions in a row failed, the last of {type(self._last).__name__}: {self._last}"
+        return EngineError(f"{failed}; {done}, and the same command goes on from there")
+
+
+def _answered(trace: Json) -> bool:
+    return bool(trace["events"]) and trace["events"][-1]["event"] == "picked"
 
 
 def _cause(failure: RunError) -> RunError:

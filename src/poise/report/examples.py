@@ -36,7 +36,7 @@ def _example(example: Example) -> Html:
         el("h3", row.arm, " ", badge),
         el("p", f"{row.task} · {row.item} · {said}, truth {row.truth}", class_="quiet"),
         el("div", question, class_="question"),
-        el("p", f"Plan: {because}. {ending(shape.picked)}.", class_="quiet"),
+        el("p", f"Plan: {because}; {ending(shape.picked)}.", class_="quiet"),
         _fan(shape),
         *_places(shape, 0),
         el("p", usage_line(example.trace.usage), class_="key"),
@@ -46,7 +46,8 @@ def _example(example: Example) -> Html:
 
 
 def _fan(shape: Tree) -> Html | None:
-    nodes = sorted(shape, key=lambda node: node.id)
+    """What every path came to: the draws that nothing was drawn after."""
+    nodes = sorted((node for node in shape if node.id not in shape.children), key=lambda node: node.id)
     if len(nodes) < 2:
         return None
     return el("div", *(el("span", _value(node), class_=_kind(node), title=_meta(node)) for node in nodes), class_="fan")

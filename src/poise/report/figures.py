@@ -15,13 +15,13 @@ from poise.evals.rows import Interval, Row, Summary
 from poise.report import words
 from poise.report.calibration import Reliability
 from poise.report.frontier import Axis, Point, hull, points, span, stairs, ticks
-from poise.report.labels import Box, place
+from poise.report.labels import Box, along, place
 from poise.report.palette import Look
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_SIZE = (980.0, 420.0)  # the plot area that labels are placed for; narrower screens use the legend
+_SIZE = (955.0, 456.0)  # the plot area that labels are placed for; narrower screens use the legend
 
 
 def plotly_objects() -> go:
@@ -51,7 +51,7 @@ def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
     names = [words.si(mark, "FLOP") if axis is Axis.FLOPS else _unit(axis, mark) for mark in marks]
     figure.update_xaxes(type="log", range=[left, right], title=axis.value, tickvals=marks, ticktext=names)
     figure.update_yaxes(range=[low, high], title="accuracy", tickformat=".0%")
-    figure.update_layout(**_base(460), annotations=_labels(line, (left, right), (low, high), looks))
+    figure.update_layout(**_base(520), annotations=_labels(line, (left, right), (low, high)))
     return figure
 
 
@@ -60,7 +60,7 @@ def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
     go = plotly_objects()
     figure, logs = go.Figure(), []
     for arm in reversed(rows):
-        counts = np.array([row.usage.new_tokens + row.usage.overrun_tokens for row in rows[arm]], dtype=float)
+        counts = np.array([row.usage.total_tokens - row.usage.prompt_tokens for row in rows[arm]], dtype=float)
         spread = np.log10(np.maximum(_quantiles(counts, 160), 1.0))
         logs += [spread.min(), spread.max()]
         figure.add_violin(
@@ -68,10 +68,10 @@ def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
             line={"color": looks[arm].colour, "width": 1.5}, meanline={"visible": False}, hoverinfo="skip",
             box={"visible": True, "width": 0.08}, showlegend=False,
         )  # fmt: skip
-    marks = ticks(min(logs, default=0) - 0.1, max(logs, default=1) + 0.1)
+    marks = ticks(min(logs, default=0) - 0.1, max(logs, default=1) + 0.1, 6)
     figure.update_xaxes(
         title="new tokens per question", tickvals=[math.log10(mark) for mark in marks],
-        ticktext=[words.count(mark) for mark in marks], zeroline=False,
+        ticktext=[words.count(mark) for mark in marks], tickangle=0, zeroline=False,
     )  # fmt: skip
     figure.update_layout(**_base(120 + 46 * len(rows)))
     return figure
@@ -79,18 +79,20 @@ def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
 
 def seconds(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
     """The share of questions answered within x seconds: read off what a deadline would cut."""
-    figure = plotly_objects().Figure()
+    figure, most, least = plotly_objects().Figure(), -3.0, 3.0
     for arm, answered in rows.items():
         spans = np.array([row.usage.seconds for row in answered if row.usage.seconds > 0])
         if not len(spans):
             continue
         shown = _quantiles(spans, 200)
+        least, most = min(least, math.log10(shown[0])), max(most, math.log10(shown[-1]))
         figure.add_scatter(
             x=shown, y=np.linspace(0, 1, len(shown)), name=_label(arm), mode="lines",
             line={"color": looks[arm].colour, "dash": looks[arm].dash, "width": 2},
             hovertemplate="%{y:.0%} within %{x:.3~s} s<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log", title="seconds per question", tickformat="~g", dtick=1)
+    marks = ticks(least - 0.05, most + 0.05, 6)
+    figure.update_xaxes(type="log", title="seconds per question", tickvals=marks, ticktext=[*map(words.seconds, marks)])
     figure.update_yaxes(title="share answered", tickformat=".0%", range=[0, 1.02])
     figure.update_layout(**_base(120 + 46 * max(len(rows), 5), legend=True))
     return figure
@@ -108,7 +110,7 @@ def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figu
         figure.add_scatter(
             x=[b.confidence for b in arm.bins], y=[b.accuracy.mean for b in arm.bins],
             error_y=_whisker([b.accuracy for b in arm.bins], look.colour, 1), mode="lines+markers",
-            name=f"{_label(arm.arm)} (ECE {100 * arm.error:.1f})", visible=True if index < 5 else "legendonly",
+            name=f"{_label(arm.arm)} (ECE {100 * arm.error:.1f})", visible=True if index < 3 else "legendonly",
             marker={"size": [6 + 22 * math.sqrt(b.n / arm.n) for b in arm.bins], "color": look.colour},
             line={"color": look.colour, "width": 1.5, "dash": look.dash}, customdata=[b.n for b in arm.bins],
             hovertemplate="said %{x:.2f}, right %{y:.1%} (n = %{customdata})<extra>%{fullData.name}</extra>",
@@ -141,31 +143,30 @@ def _whisker(intervals: Sequence[Interval], colour: str, thickness: float) -> di
     }  # fmt: skip
 
 
-def _labels(
-    line: Sequence[Point], across: tuple[float, float], up: tuple[float, float], looks: dict[str, Look]
-) -> list[dict[str, object]]:
+def _labels(line: Sequence[Point], across: tuple[float, float], up: tuple[float, float]) -> list[dict[str, object]]:
     width, height = _SIZE
 
-    def x(cost: float) -> float:
-        return (math.log10(cost) - across[0]) / (across[1] - across[0]) * width
+    def pixels(costs: Sequence[float], shares: Sequence[float]) -> tuple[list[float], list[float]]:
+        xs = [(math.log10(cost) - across[0]) / (across[1] - across[0]) * width for cost in costs]
+        return xs, [(share - up[0]) / (up[1] - up[0]) * height for share in shares]
 
-    def y(share: float) -> float:
-        return (share - up[0]) / (up[1] - up[0]) * height
-
-    spots = [Box(x(p.cost.mean), y(p.accuracy.mean), 14, 14) for p in line]
-    bars = [Box(s.x, y((p.accuracy.low + p.accuracy.high) / 2), 4, y(p.accuracy.high) - y(p.accuracy.low))
-            for s, p in zip(spots, line, strict=True)]  # fmt: skip
+    spots = [Box(x, y, 14, 14) for p in line for x, y in zip(*pixels([p.cost.mean], [p.accuracy.mean]), strict=True)]
+    lines = along(*pixels(*hull(line))) + along(*pixels(*stairs(line, 10 ** across[1])))
+    for point in line:
+        lines += along(*pixels([point.cost.mean] * 2, [point.accuracy.low, point.accuracy.high]))
     sizes = [(7.2 * len(p.arm) + 6, 17.0) for p in line]
-    boxes = place(spots, sizes, Box(width / 2, height / 2, width, height), bars)
-    return [
-        {
-            "x": math.log10(point.cost.mean), "y": point.accuracy.mean, "text": _label(point.arm), "showarrow": True,
-            "ax": box.x - spot.x, "ay": spot.y - box.y, "arrowhead": 0, "arrowwidth": 1, "standoff": 8,
-            "arrowcolor": "var(--line)" if math.hypot(box.x - spot.x, box.y - spot.y) > 40 else "rgba(0,0,0,0)",
-            "font": {"color": "var(--ink)" if point.on_frontier else "var(--muted)", "size": 13},
-        }
-        for point, spot, box in zip(line, spots, boxes, strict=True)
-    ]  # fmt: skip
+    boxes = place(spots, sizes, Box(width / 2, height / 2, width, height), lines)
+    return [_label_at(point, spot, box) for point, spot, box in zip(line, spots, boxes, strict=True)]
+
+
+def _label_at(point: Point, spot: Box, box: Box) -> dict[str, object]:
+    far = max(abs(box.x - spot.x) - box.width / 2, abs(box.y - spot.y) - box.height / 2) > 16
+    return {
+        "x": math.log10(point.cost.mean), "y": point.accuracy.mean, "text": _label(point.arm), "showarrow": True,
+        "ax": box.x - spot.x, "ay": spot.y - box.y, "arrowhead": 0, "arrowwidth": 1, "standoff": 8,
+        "arrowcolor": "var(--line)" if far else "rgba(0,0,0,0)",
+        "font": {"color": "var(--ink)" if point.on_frontier else "var(--muted)", "size": 13},
+    }  # fmt: skip
 
 
 def _heights(line: Sequence[Point]) -> tuple[float, float]:
@@ -179,7 +180,8 @@ def _base(height: int, legend: bool = False) -> dict[str, object]:
         "height": height, "margin": {"l": 60, "r": 16, "t": 12, "b": 52}, "showlegend": legend, "template": "none",
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "hovermode": "closest",
         "font": {"family": "Inter, system-ui, sans-serif", "size": 13, "color": "var(--muted)"},
-        "legend": {"orientation": "h", "y": -0.16, "yanchor": "top"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--muted)", "activecolor": "var(--ink)"},
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
     }  # fmt: skip
 
 

@@ -26,7 +26,7 @@
     }
     Plotly.react(place, figure.data, layout, {
       responsive: true, displaylogo: false, displayModeBar: narrow() ? false : "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      modeBarButtons: [["toImage", "resetScale2d"]],
     });
   }
 

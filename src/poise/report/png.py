@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from poise.errors import ConfigError
 from poise.report import words
 from poise.report.frontier import Axis, Point, hull, main_axis, points, span, stairs, ticks
-from poise.report.labels import Box, place
+from poise.report.labels import Box, along, place
 from poise.report.palette import Look, looks
 from poise.report.read import Reading
 
@@ -64,16 +64,16 @@ def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look])
     for point in line:
         _mark(axes, point, drawn[point.arm])
     _frame(axes, axis, ticks(left, right))
-    _names(axes, line)
+    _names(axes, line, 10**right)
 
 
 def _mark(axes: Axes, point: Point, look: Look) -> None:
-    shown = 1.0 if point.on_frontier else 0.4
     axes.errorbar(
-        [point.cost.mean], [point.accuracy.mean], fmt=look.marker, color=look.colour, alpha=shown, markersize=13,
+        [point.cost.mean], [point.accuracy.mean], fmt=look.marker, markersize=13,
+        color=look.colour if point.on_frontier else _paler(look.colour),
         xerr=[[point.cost.mean - point.cost.low], [point.cost.high - point.cost.mean]],
         yerr=[[point.accuracy.mean - point.accuracy.low], [point.accuracy.high - point.accuracy.mean]],
-        elinewidth=2, markeredgecolor="white", markeredgewidth=1.5, zorder=3,
+        elinewidth=2, markeredgecolor="white", markeredgewidth=1.5, zorder=3 if point.on_frontier else 2,
     )  # fmt: skip
 
 
@@ -92,36 +92,42 @@ def _frame(axes: Axes, axis: Axis, marks: Sequence[float]) -> None:
         spine.set_color(_LINE)
 
 
-def _names(axes: Axes, line: Sequence[Point]) -> None:
+def _names(axes: Axes, line: Sequence[Point], right: float) -> None:
     """Arm names beside their points, with a thin leader where there was no room close by."""
-    spots = [_pixels(axes, p.cost.mean, p.accuracy.mean, 20) for p in line]
-    bars = [
-        Box(spot.x, sum(ends) / 2, 5, ends[1] - ends[0]) for spot, ends in zip(spots, _ends(axes, line), strict=True)
-    ]
+    from matplotlib import patheffects
+
+    spots = [Box(*_pixels(axes, p.cost.mean, p.accuracy.mean), 20, 20) for p in line]
+    lines = [box for path in (hull(line), stairs(line, right)) for box in _along(axes, *path)]
+    for p in line:
+        lines += _along(axes, [p.cost.mean] * 2, [p.accuracy.low, p.accuracy.high])
     texts = [
         axes.text(0, 0, words.cut(p.arm, 40), ha="center", va="center", fontsize=16, zorder=4,
-                  fontweight="bold" if p.on_frontier else "normal", color=_INK if p.on_frontier else _MUTED)
+                  fontweight="bold" if p.on_frontier else "normal", color=_INK if p.on_frontier else _MUTED,
+                  path_effects=[patheffects.withStroke(linewidth=4, foreground="white")])
         for p in line
     ]  # fmt: skip
-    sizes = [(e.width + 8, e.height + 4) for e in (text.get_window_extent() for text in texts)]
+    sizes = [(extent.width + 8, extent.height + 4) for extent in (text.get_window_extent() for text in texts)]
     window = axes.get_window_extent()
     frame = Box((window.x0 + window.x1) / 2, (window.y0 + window.y1) / 2, window.width, window.height)
     back = axes.transData.inverted()
-    for text, spot, box in zip(texts, spots, place(spots, sizes, frame, bars), strict=True):
+    for text, spot, box in zip(texts, spots, place(spots, sizes, frame, lines), strict=True):
         text.set_position(tuple(back.transform((box.x, box.y))))
         if max(abs(box.x - spot.x) - box.width / 2, abs(box.y - spot.y) - box.height / 2) > 24:
             ends = [back.transform((spot.x, spot.y)), back.transform((box.x, box.y))]
             axes.plot(*zip(*ends, strict=True), color=_LINE, linewidth=1.2, zorder=2)
-            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 2})
 
 
-def _pixels(axes: Axes, cost: float, share: float, size: float) -> Box:
+def _along(axes: Axes, costs: Sequence[float], shares: Sequence[float]) -> list[Box]:
+    spots = [_pixels(axes, cost, share) for cost, share in zip(costs, shares, strict=True)]
+    return along([x for x, _ in spots], [y for _, y in spots], 14)
+
+
+def _pixels(axes: Axes, cost: float, share: float) -> tuple[float, float]:
     x, y = axes.transData.transform((cost, share))
-    return Box(float(x), float(y), size, size)
+    return float(x), float(y)
 
 
-def _ends(axes: Axes, line: Sequence[Point]) -> list[tuple[float, float]]:
-    return [
-        (_pixels(axes, p.cost.mean, p.accuracy.low, 0).y, _pixels(axes, p.cost.mean, p.accuracy.high, 0).y)
-        for p in line
-    ]
+def _paler(colour: str, share: float = 0.55) -> str:
+    """The colour mixed with white."""
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(part + (255 - part) * share):02x}" for part in parts)

@@ -32,10 +32,11 @@ def tiles(summary: Summary) -> Html:
     if summary.frontier and summary.frontier[0] != best.arm:
         cheap = arms[summary.frontier[0]]
         costs = [(arm.flops if summary.cost == "flops" else arm.new_tokens).mean for arm in (best, cheap)]
-        times = f"{cheap.arm}, at {costs[0] / costs[1]:.3g}x less cost" if costs[1] else cheap.arm
-        found.append(_tile("Cheapest arm", words.percent(cheap.accuracy.mean), _about(cheap.accuracy, times)))
-    oracle = "of questions: some arm was right (oracle)"
-    found.append(_tile("Within reach of a perfect choice", words.percent(summary.oracle), oracle))
+        times = f", {costs[0] / costs[1]:.3g} times cheaper" if costs[1] else ""
+        about = _about(cheap.accuracy, cheap.arm) + times
+        found.append(_tile("Cheapest arm", words.percent(cheap.accuracy.mean), about))
+    oracle = "questions that some arm got right (oracle)"
+    found.append(_tile("Reach of a perfect choice", words.percent(summary.oracle), oracle))
     kept = (
         "gives the most accuracy for its cost"
         if len(summary.frontier) == 1
@@ -68,7 +69,7 @@ def comparisons(summary: Summary) -> Html | None:
     for comparison in summary.comparisons:
         verdict = words.verdict(comparison)
         badge = el("span", verdict.value, class_=_BADGE[verdict])
-        found.append(el("li", badge, el("span", words.sentence(comparison, summary))))
+        found.append(el("li", badge, el("span", _kept_together(words.sentence(comparison, summary)))))
     caption = (
         "Named before the run, on the same questions; intervals by paired cluster bootstrap, p-values by the exact "
         "McNemar test, the verdict at the 5 % level after Holm. No difference shown is not no difference."
@@ -117,7 +118,7 @@ def settings(told: Json, machine: Json) -> Html:
         "Run it again",
         "Save the settings as again.toml. Same items, same seeds; on an engine that honours seeds, the same answers.",
         _copied("poise bench --config again.toml --run runs/again"),
-        el("details", el("summary", "again.toml"), _copied(recipe(told)), open=True),
+        el("details", el("summary", "again.toml"), _copied(recipe(told))),
         el("details", el("summary", "Environment"), _listed(machine)),
     )
 
@@ -126,12 +127,17 @@ def _copied(text: str) -> Html:
     return el("div", el("code", text), el("button", "Copy", type="button", class_="copy"), class_="command")
 
 
+def _kept_together(text: str) -> str:
+    """No line break around an equals sign or before a per cent sign."""
+    return text.replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%").replace(" <", "\u00a0<")
+
+
 def _tile(what: str, figure: str, about: str) -> Html:
     return el("div", el("span", what, class_="what"), el("b", figure), el("span", about, class_="who"), class_="tile")
 
 
 def _about(interval: Interval, arm: str) -> str:
-    return f"{words.bracket(interval, 100)} · {arm}"
+    return f"{words.clean(arm)} {words.bracket(interval, 100)}"
 
 
 def _cells(arm: ArmSummary) -> list[Html]:

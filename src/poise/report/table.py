@@ -1,8 +1,8 @@
-"""A summary in the terminal: a small frontier, a table of arms, and the comparisons as sentences."""
+"""A summary in the terminal: a table of arms, a small frontier, and the comparisons as sentences."""
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,28 +12,34 @@ from poise.report.scatter import letters, scatter
 from poise.report.words import Verdict
 
 _STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.OPEN: "yellow"}
+_WIDE = 132  # columns of a terminal that shows every figure
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Print everything that a terminal should see of a benchmark."""
-    console.print(table(summary))
+    """Print all that a terminal should see of a benchmark."""
+    console.print(render(summary, console.width))
+
+
+def render(summary: Summary, width: int = _WIDE) -> Group:
+    """The table, the frontier and the comparisons as one thing to print."""
+    parts: list[RenderableType] = [table(summary, width)]
     plot = scatter(summary)
-    for part in [plot] if plot else []:
-        console.print()
-        console.print(part)
-    for index, line in enumerate(comparisons(summary)):
-        console.print(*[] if index else ["\n"], line)
+    parts += [Text(), plot] if plot is not None else []
+    parts += [Text(), *comparisons(summary)] if summary.comparisons else []
+    return Group(*parts)
 
 
-def table(summary: Summary) -> Table:
-    """One row per arm. `hull` is accuracy minus what mixing the other arms would reach at this cost, in points."""
+def table(summary: Summary, width: int = _WIDE) -> Table:
+    """One row per arm; narrower terminals see fewer figures. `hull`: accuracy minus what a mix of the other arms would
+    reach at this cost, in points."""
     grid = Table(box=None, padding=(0, 1), header_style="bold", caption=_caption(summary), caption_justify="left")
-    for heading in ("", "arm", "", "accuracy %", "complete", "new tokens", "FLOP", "p50", "p95", "work", "hull"):
-        text = heading in ("arm", "")
-        grid.add_column(heading, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
     names = letters(summary)
-    for arm in summary.arms:
-        grid.add_row(names[arm.arm], *_cells(arm), style="" if arm.on_frontier else "dim")
+    cells = [_cells(arm, width >= _WIDE) for arm in summary.arms]
+    for heading in ("", *(cells[0] if cells else ())):
+        text = heading in ("", "arm", " ")
+        grid.add_column(heading, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
+    for arm, figures in zip(summary.arms, cells, strict=True):
+        grid.add_row(names[arm.arm], *figures.values(), style="" if arm.on_frontier else "dim")
     return grid
 
 
@@ -47,33 +53,35 @@ def comparisons(summary: Summary) -> list[Text]:
     return lines
 
 
-def _cells(arm: ArmSummary) -> list[Text | str]:
+def _cells(arm: ArmSummary, wide: bool) -> dict[str, Text | str]:
+    """Figures by heading."""
     failed = f" ({arm.failed} failed)" if arm.failed else ""
-    return [
-        Text(words.cut(arm.arm, 40)).append(failed, style="red"),
-        Text("◆ frontier", style="green") if arm.on_frontier else "",
-        f"{100 * arm.accuracy.mean:.1f} {words.bracket(arm.accuracy, 100)}",
-        words.percent(arm.completion.mean),
-        _with_spread(arm.new_tokens, words.count),
-        _with_spread(arm.flops, words.si),
-        words.seconds(arm.seconds.p50),
-        words.seconds(arm.seconds.p95),
-        words.seconds(arm.busy_seconds),
-        words.points(arm.hull_gap),
-    ]
+    cells: dict[str, Text | str] = {
+        "arm": Text(words.cut(arm.arm, 40)).append(failed, style="red"),
+        " ": Text("◆" + " frontier" * wide, style="green") if arm.on_frontier else "",
+        "accuracy %": f"{100 * arm.accuracy.mean:.1f} {words.bracket(arm.accuracy, 100)}",
+        "new tokens": words.count(arm.new_tokens.mean) + _spread(arm.new_tokens) * wide,
+        "FLOP": words.si(arm.flops.mean) + _spread(arm.flops) * wide,
+        "p50": words.seconds(arm.seconds.p50),
+        "p95": words.seconds(arm.seconds.p95),
+        "hull": words.points(arm.hull_gap),
+    }
+    if wide:
+        cells |= {"complete": words.percent(arm.completion.mean), "work": words.seconds(arm.busy_seconds)}
+    return cells
 
 
-def _with_spread(cost: Interval, show: words.Show) -> str:
-    half = (cost.high - cost.low) / 2
-    return f"{show(cost.mean)} ±{100 * half / cost.mean:.0f}%" if cost.mean > 0 else "–"
+def _spread(cost: Interval) -> str:
+    """Half the interval, as a share of the mean."""
+    return f" ±{50 * (cost.high - cost.low) / cost.mean:.0f}%" if cost.mean > 0 else ""
 
 
 def _caption(summary: Summary) -> Text:
     sizes = {arm.n for arm in summary.arms}
     n = f"n = {min(sizes)}" if len(sizes) == 1 else f"n = {min(sizes, default=0)} to {max(sizes, default=0)}"
     return Text(
-        f"{n}; 95 % intervals; costs are means per question (± half a 95 % interval); some arm is right on "
-        f"{words.percent(summary.oracle)} (oracle); hypervolume {summary.hypervolume.mean:.3f} "
-        f"{words.bracket(summary.hypervolume, digits=3)}",
+        f"{n} per arm, 95 % intervals. Costs: means per question. ◆: on the frontier. hull: points above a mix of the other "
+        f"arms. Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
+        f"{words.bracket(summary.hypervolume, digits=3)}.",
         style="dim",
     )

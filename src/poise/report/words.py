@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeAlias
@@ -10,12 +11,13 @@ from typing import TypeAlias
 from poise.evals.rows import Comparison, Interval, Summary
 
 Show: TypeAlias = Callable[[float], str]
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SI = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 
 def clean(text: str) -> str:
     """Untrusted text made safe to show: control, bidirectional and surrogate characters become U+FFFD."""
-    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text)
+    return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
 def cut(text: str, width: int) -> str:
@@ -92,7 +94,8 @@ def sentence(comparison: Comparison, summary: Summary) -> str:
     """One comparison as one sentence, worded the same whichever way it falls."""
     holm = f", Holm p {probability(comparison.p_holm)}" if comparison.p_holm != comparison.p_value else ""
     ratio = comparison.cost_ratio
-    cost = f", at {ratio.mean:.3g}x {bracket(ratio, digits=1 if ratio.high < 100 else 0)} the {unit_word(summary)}"
+    digits = 2 if ratio.mean < 10 else 1 if ratio.mean < 100 else 0
+    cost = f", at {ratio.mean:.3g}x {bracket(ratio, digits=digits)} the {unit_word(summary)}"
     return (
         f"{clean(comparison.first)} against {clean(comparison.second)}: {_accuracies(comparison, summary)}"
         f"(difference {points(comparison.difference.mean)} points {bracket(comparison.difference, 100)}, "

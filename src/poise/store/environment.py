@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import platform
 import re
@@ -36,6 +37,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+@functools.cache
 def _packages() -> dict[str, str]:
     """Versions of whatever is installed of what Poise asks for, extras included."""
     from importlib import metadata

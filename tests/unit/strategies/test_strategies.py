@@ -59,15 +59,14 @@ def told(answer):
         elif isinstance(event, Forked):
             words.append(f"{event.at:.2f} fork {event.strategy} -> {event.pick}")
         elif isinstance(event, Picked):
-            words.append(
-                f"{event.at:.2f} picked {event.step} {event.stopped.value} {event.confidence and round(event.confidence, 3)}"
-            )
+            sure = event.confidence and round(event.confidence, 3)
+            words.append(f"{event.at:.2f} picked {event.step} {event.stopped.value} {sure}")
     return words
 
 
 @pytest.mark.parametrize("strategy", registered_strategies(), ids=lambda strategy: strategy.name)
-def test_golden_trace(strategy, request):
-    """The whole trace under seed 5. After a deliberate change, delete the file's entry and run once to see the new one."""
+def test_golden_trace(strategy):
+    """The whole trace under seed 5; a deliberate change of it is a change of the golden file, to be read in review."""
     golden = json.loads(GOLDEN.read_text())
     assert told(run(strategy, scorer=MeanLogprob() if strategy.scored else None)) == golden[strategy.name]
 

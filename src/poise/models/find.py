@@ -1,0 +1,76 @@
+"""Finding a model by what the user calls it: a known name, a GGUF file, or a hub repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from poise.costs import Card
+from poise.errors import ConfigError, ModelError, UnknownName
+from poise.models.card import card_of_header
+from poise.models.catalogue import CATALOGUE, DEFAULT
+from poise.models.fetch import Progress, fetch, have
+from poise.models.gguf_header import Header, read_header
+from poise.models.hub import REPOSITORY, from_hub
+from poise.models.verify import is_verified
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A GGUF file that is here, whole by its header, and by its hash where one is known."""
+
+    name: str
+    path: Path
+    header: Header
+    card: Card
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One line of `poise models`; `size` in bytes, `path` where the file is if it is here."""
+
+    name: str
+    source: str
+    licence: str
+    size: int
+    path: Path | None
+    verified: bool
+
+
+def locate(name: str = "default", progress: Progress | None = None) -> ModelFile:
+    """The model called `name`: "default" or another known name, a path to a .gguf file, a hub repository "org/repo",
+    "org/repo:file.gguf" or "org/repo:Q4_K_M". Known and hub models are downloaded the first time.
+
+    Raises UnknownName or ConfigError for a name that cannot be meant, ModelError when the file is missing, truncated,
+    of the wrong hash, or cannot be downloaded. Blocks: call it before an event loop runs, or in a thread.
+    """
+    path = _path(name, progress)
+    header = read_header(path)
+    return ModelFile(name, path, header, card_of_header(header, path))
+
+
+def _path(name: str, progress: Progress | None) -> Path:
+    known = CATALOGUE.get(DEFAULT if name == "default" else name)
+    if known is not None:
+        return fetch(known, progress)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise ConfigError("model", name, "a .gguf file, not a folder")
+    if path.is_file():
+        return path
+    hub = REPOSITORY.fullmatch(name)
+    if hub and (hub["wanted"] or not name.endswith(".gguf")):
+        return from_hub(hub["repository"], hub["wanted"])
+    if name.endswith(".gguf") or "/" in name:
+        raise ModelError(f"{name}: no such file")
+    raise UnknownName("model", name, ["default", *CATALOGUE])
+
+
+def listing() -> list[ModelRow]:
+    """The known models and whether each is here. Reads no file."""
+    rows = []
+    for known in CATALOGUE.values():
+        path = have(known)
+        verified = path is not None and is_verified(path, known.sha256)
+        rows.append(ModelRow(known.name, known.source, known.licence, known.size, path, verified))
+    return rows

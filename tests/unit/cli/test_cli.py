@@ -1,0 +1,138 @@
+"""The command line, on the scripted engine: what it prints, and how it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from poise.cli import app
+from poise.errors import ConfigError, DataError, StoreError, UnknownName
+from poise.store.run_dir import RunDir
+
+SUMS = '{"question": "What is %d + 4?", "answer": "%d", "kind": "number"}\n'
+
+
+def invoke(*words, stdin=None):
+    outcome = CliRunner().invoke(app, list(words), input=stdin)
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    path.write_text("".join(SUMS % (k, k + 4) for k in range(12)))
+    return str(path)
+
+
+def bench(task, run, *words):
+    return invoke("bench", "--task", task, "--engine", "scripted", "--run", str(run), *words)
+
+
+def test_ask_answers():
+    printed = invoke("ask", "What is 17 + 25?", "--engine", "scripted", "--strategy", "self_consistency:n=9")
+    assert printed.startswith("42\n")
+    assert "9 calls" in printed
+
+
+def test_ask_decides_and_explains():
+    printed = invoke("ask", "What is 17 + 25?", "--engine", "scripted", "--explain")
+    assert "vote until the leader is 2 ahead" in " ".join(printed.split())
+    assert "adaptive_consistency" in printed
+
+
+def test_ask_reads_standard_input():
+    assert invoke("ask", "-", "--engine", "scripted", stdin="What is 1 + 1?").startswith("2\n")
+
+
+def test_ask_keeps_the_token_ceiling():
+    words = ("--strategy", "self_consistency:n=8", "--tokens", "100")
+    printed = invoke("ask", "What is 17 + 25?", "--engine", "scripted", *words)
+    assert int(printed.split(" new tokens")[0].split(", ")[-1]) <= 100
+
+
+def test_bench_measures_and_resumes(task, tmp_path):
+    first = bench(
+        task, tmp_path / "run", "--arms", "direct self_consistency:n=5", "--compare", "self_consistency:n=5/direct"
+    )
+    assert "self_consistency:n=5" in first
+    assert "McNemar" in first
+    rows = (tmp_path / "run" / "grades.jsonl").read_text()
+    assert rows.count("\n") == 24
+    bench(task, tmp_path / "run", "--arms", "direct self_consistency:n=5", "--compare", "self_consistency:n=5/direct")
+    assert (tmp_path / "run" / "grades.jsonl").read_text() == rows
+
+
+def test_bench_reads_a_config(task, tmp_path):
+    config = tmp_path / "bench.toml"
+    config.write_text(
+        f"task = [{task!r}]\nlimit = 3\n[arms.one]\nstrategy = 'direct'\n[engines.main]\nkind = 'scripted'\n"
+    )
+    printed = invoke("bench", "--config", str(config), "--run", str(tmp_path / "run"), "--limit", "2")
+    assert "one" in printed
+    assert (tmp_path / "run" / "grades.jsonl").read_text().count("\n") == 2
+
+
+def test_another_setting_in_one_run_directory_is_refused(task, tmp_path):
+    bench(task, tmp_path / "run", "--arms", "direct")
+    with pytest.raises(ConfigError, match="seed"):
+        bench(task, tmp_path / "run", "--arms", "direct", "--seed", "5")
+
+
+def test_two_benches_in_one_run_directory_are_refused(task, tmp_path):
+    bench(task, tmp_path / "run", "--arms", "direct")
+    store = RunDir(tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    with store.claimed(config, {}), pytest.raises(StoreError):
+        bench(task, tmp_path / "run", "--arms", "direct")
+
+
+def test_strategies_lists_and_shows():
+    listed = invoke("strategies")
+    assert "self_consistency" in listed
+    assert "mean_logprob" in listed
+    shown = invoke("strategies", "adaptive_consistency")
+    assert "margin|beta|decided" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (("ask", "What is 1 + 1?", "--strategy", "self_consitency"), UnknownName, "self_consistency"),
+        (("ask", "What is 1 + 1?", "--strategy", "self_consistency:m=2"), UnknownName, "knob"),
+        (("ask", "What is 1 + 1?", "--strategy", "self_consistency:n=0"), ConfigError, "1 to"),
+        (("ask", "What is 1 + 1?", "--strategy", "cod"), ConfigError, "chain_of_draft"),
+        (("ask", "What is 1 + 1?", "--scorer", "mean_logprb", "--strategy", "best_of_n"), UnknownName, "mean_logprob"),
+        (("ask", "What is 1 + 1?", "--tokens", "0"), ConfigError, "above 0"),
+        (("ask", "What is 1 + 1?", "--deadline", "-1"), ConfigError, "above 0"),
+        (("ask", "What is 1 + 1?", "--deadline", "nan"), ConfigError, "above 0"),
+        (("ask", "What is 1 + 1?", "--max-tokens", "0"), ConfigError, "1 to"),
+        (("ask", "What is 1 + 1?", "--kind", "nmber"), UnknownName, "number"),
+        (("ask", ""), ConfigError, "text in it"),
+        (("ask", "x" * 4_000_000), ConfigError, "context"),
+        (("bench", "--arms", "direct"), ConfigError, "task"),
+        (("bench", "--task", "chain_sum"), ConfigError, "arms"),
+        (("bench", "--task", "none.jsonl", "--arms", "direct"), DataError, "none.jsonl"),
+        (("bench", "--task", "chain_sm", "--arms", "direct"), UnknownName, "chain_sum"),
+        (("bench", "--task", "chain_sum:max_term=2", "--arms", "direct"), UnknownName, "max_terms"),
+        (("bench", "--task", "chain_sum", "--arms", "direct", "--limit", "0"), ConfigError, "limit"),
+        (("bench", "--task", "chain_sum", "--arms", "direct direct"), ConfigError, "distinct"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_a_hint(words, error, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error) as caught:
+        invoke(*words, "--engine", "scripted")
+    assert hint in str(caught.value)
+
+
+def test_errors_are_one_line_and_an_exit_code(tmp_path):
+    words = [sys.executable, "-m", "poise", "ask", "What?", "--strategy", "nothing", "--engine", "scripted"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: strategy: got 'nothing'")
+    assert "Traceback" not in done.stderr
