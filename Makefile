@@ -10,8 +10,9 @@ PIP         := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN         ?= runs/demo
 
 # A stamp per set of extras, so that each is installed once per change of pyproject.toml. `dev` includes the demo's.
-DEV  := $(VENV)/.installed-dev
-DEMO := $(or $(wildcard $(DEV)),$(VENV)/.installed-local,report)
+EXTRAS := local,report
+DEV    := $(VENV)/.installed-dev
+DEMO   := $(or $(wildcard $(DEV)),$(VENV)/.installed-$(EXTRAS))
 
 # Data that some tests need; they skip, and say so, where it is missing.
 ifeq ($(origin POISE_TEST_DATA),undefined)

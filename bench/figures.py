@@ -30,6 +30,10 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def _readable(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def show(title: str, figures: list[Figure], as_json: bool) -> None:
     """Print all figures; exit with status 1 when one misses its target."""
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
@@ -41,7 +45,7 @@ def show(title: str, figures: list[Figure], as_json: bool) -> None:
             table.add_column(heading, justify=justify)  # type: ignore[arg-type]
         for each in figures:
             mark = {True: "met", False: "[bold red]MISSED[/]", None: ""}[each.ok]
-            table.add_row(each.name, f"{each.value:,.4g}", each.unit, f"{each.target} {mark}".strip())
+            table.add_row(each.name, _readable(each.value), each.unit, f"{each.target} {mark}".strip())
         console = Console()
         console.print(table, width=None if console.is_terminal else 110)
     if any(each.ok is False for each in figures):

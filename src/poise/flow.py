@@ -118,10 +118,10 @@ class LiveFlow:
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
+        self.pending -= 1
         return self._ready.popleft()
 
     def _complete(self, done: Done) -> None:
-        self.pending -= 1
         self._ready.append(done)
         self._wake.set()
 

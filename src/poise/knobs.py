@@ -42,11 +42,21 @@ def knobs_of(cls: type[object]) -> dict[str, str]:
     """Knob names with a readable type and default, for help texts."""
     found = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        default = field.default
-        shown = default.value if isinstance(default, Enum) else default
-        allowed = "|".join(str(each.value) for each in type(default)) if isinstance(default, Enum) else ""
-        found[field.name] = f"{shown}" + (f" ({allowed})" if allowed else "")
+        allowed = "|".join(str(each.value) for each in type(field.default)) if isinstance(field.default, Enum) else ""
+        found[field.name] = _shown(field.default) + (f" ({allowed})" if allowed else "")
     return found
+
+
+def _shown(value: object) -> str:
+    """A value as it would be written on a command line."""
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, tuple):
+        return "+".join(map(_shown, value)) or "none"
+    if dataclasses.is_dataclass(value) and hasattr(value, "name"):
+        knobs = ",".join(f"{field.name}={_shown(getattr(value, field.name))}" for field in dataclasses.fields(value))
+        return f"{value.name}({knobs})"
+    return "none" if value is None else str(value)
 
 
 def pairs(text: str, where: str) -> dict[str, object]:

@@ -123,6 +123,7 @@ class Flow(Protocol):
     pending; at the deadline everything pending is closed, so it ends then too. Leaving the scope cancels the rest."""
 
     pending: int
+    """Launched and not yet handed over."""
 
     def launch(
         self, parent: Step = ROOT, sampling: Sampling | None = None, *, suffix: str = "", watch: Watch | None = None

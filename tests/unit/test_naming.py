@@ -1,6 +1,7 @@
 """One word per idea, and nothing in the text that belongs to one machine or to later."""
 
 import ast
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -33,10 +34,10 @@ LATER = re.compile("|".join((r"\bTO" + "DO", r"\bFIX" + "ME", r"\bX" + "XX")) + 
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|root|home|Users)/\w")
 
 
+@functools.cache
 def modules():
     """(name relative to the package, syntax tree) of every module."""
-    for path in sorted(SRC.rglob("*.py")):
-        yield str(path.relative_to(SRC)), ast.parse(path.read_text(encoding="utf-8"))
+    return [(str(path.relative_to(SRC)), ast.parse(path.read_bytes())) for path in sorted(SRC.rglob("*.py"))]
 
 
 def texts():

@@ -1,6 +1,7 @@
 """The limits that keep every file readable in one sitting. They move only with a decision record."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -17,12 +18,15 @@ def lines_of(path):
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
+@functools.cache
 def functions():
     """(where, node) of every function in the package."""
-    for path in sorted(SRC.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{path.relative_to(SRC)}:{node.lineno} {node.name}", node
+    return [
+        (f"{path.relative_to(SRC)}:{node.lineno} {node.name}", node)
+        for path in sorted(SRC.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def parameters(node):

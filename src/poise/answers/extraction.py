@@ -17,7 +17,7 @@ _ANSWER_IS = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[^\sA-Z.][^\sA-Z.])[.!?](?=\s)|(?<=[0-9)\]}$\"'*])[.!?](?=\s)")
-_CUT_WORD = re.compile(r"[\w.,%'/-]*\Z")
+_CUT_WORD = re.compile(r"[\w.,%'/-]*\s*\Z")
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}\s+[A-Za-z]{2,}")
 
 

@@ -37,7 +37,11 @@ def ask(
 ) -> None:
     """Ask one question; Poise decides how much reasoning to buy, unless --strategy says.
 
-    Examples:  poise ask "What is 17 + 25?" --explain      poise ask - --deadline 3 < question.txt
+    Examples:
+
+    poise ask "What is 17 + 25?" --explain
+
+    poise ask - --deadline 3 < question.txt
     """
     from rich.console import Console
 

@@ -37,8 +37,11 @@ def bench(
 ) -> None:
     """Measure what ways of spending compute buy: every arm answers the same items, and is graded.
 
-    Example:  poise bench --task chain_sum:min_terms=2,max_terms=2 --arms "direct self_consistency:n=8" --limit 50
-    Stop it at any time; the same command goes on where it stopped. Then: poise report RUN
+    Example:
+
+    poise bench --task chain_sum:min_terms=2,max_terms=2 --arms "direct self_consistency:n=8" --limit 50
+
+    Stop it at any time: the same command goes on where it stopped. Then: poise report RUN
     """
     from rich.console import Console
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -10,25 +11,40 @@ import typer
 def strategies(name: Annotated[str, typer.Argument(help="Show one strategy in full.")] = "") -> None:
     """List the ways to spend compute, with their knobs; or show one in full."""
     from rich.console import Console
-    from rich.table import Table
 
+    from poise import registry
+
+    console = Console(highlight=False)
+    if name:
+        _show_one(name)
+        return
+    for each in registry.names("strategies"):
+        what, _, cost = _text(registry.strategy_class(each)).rpartition("Cost: ")
+        console.print(f"[bold]{each}[/]  [dim]{cost.rstrip('.')}[/]")
+        console.print(f"  {_first_sentence(what)}", markup=False)
+        console.print(f"  {_knobs(each)}", style="cyan", markup=False)
+    console.print(f"\nScorers, for best_of_n and weighted_vote: {', '.join(registry.names('scorers'))}")
+    console.print("In full, with its paper: poise strategies NAME", markup=False)
+
+
+def _show_one(name: str) -> None:
+    from poise import registry
+
+    cls = registry.strategy_class(name)
+    typer.secho(name, bold=True)
+    typer.echo(f"{_text(cls)}\n\nknobs: {_knobs(name)}")
+    typer.echo(f"\npoise ask QUESTION --strategy {name}:KNOB=VALUE,KNOB=VALUE")
+
+
+def _knobs(name: str) -> str:
     from poise import knobs, registry
 
-    console = Console()
-    if name:
-        cls = registry.strategy_class(name)
-        console.print(f"[bold]{name}[/]\n\n{_text(cls)}\n")
-        for knob, default in knobs.knobs_of(cls).items():
-            console.print(f"  {knob} = {default}", markup=False, highlight=False)
-        console.print(f"\nUse: poise ask QUESTION --strategy {name}:KNOB=VALUE,...", markup=False)
-        return
-    table = Table("strategy", "what it does and costs", "knobs (defaults)", show_lines=True)
-    for each in registry.names("strategies"):
-        cls = registry.strategy_class(each)
-        shown = ", ".join(f"{knob}={default}" for knob, default in knobs.knobs_of(cls).items())
-        table.add_row(f"[bold]{each}[/]", _text(cls), shown)
-    console.print(table)
-    console.print("Scorers: " + ", ".join(registry.names("scorers")))
+    return ", ".join(f"{knob}={default}" for knob, default in knobs.knobs_of(registry.strategy_class(name)).items())
+
+
+def _first_sentence(text: str) -> str:
+    """Without what stands in brackets: the paper."""
+    return re.split(r"\. ", re.sub(r" \((?:[^()]|\([^)]*\))*\)", "", text) + " ")[0].rstrip(". ")
 
 
 def _text(cls: type[object]) -> str:

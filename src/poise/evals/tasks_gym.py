@@ -32,7 +32,7 @@ _UNEXPECTED = (
     ValueError,
 )
 
-# Scorers that run the text they are given as Python: they are shown sums and lists of numbers, nothing else.
+# Scorers that run the text they are given as Python: they are shown plain arithmetic, without powers, and nothing else.
 _EVALUATE = {
     "binary_matrix",
     "countdown",
@@ -44,7 +44,7 @@ _EVALUATE = {
     "spiral_matrix",
     "string_insertion",
 }
-_HARMLESS = re.compile(r"(?!.*\*\s*\*)[\d+\-*/(). ]{1,400}|[\d\-., \[\]\n]{1,4000}")
+_ARITHMETIC = re.compile(r"(?!.*\*\s*\*)[\d+\-*/(). ]{1,400}")
 # Truths that `same` settles alone. Some scorers are lax here: gsm_symbolic takes -5 for 5, game_of_life_halting takes
 # any text without "true" for False.
 _SETTLED = re.compile(r"[-+]?\d+|true|false|yes|no", re.IGNORECASE)
@@ -57,14 +57,16 @@ class GymTask:
 
     rejected: tuple[DataError, ...] = ()
 
-    def __init__(self, name: str, family: str, knobs: Mapping[str, object], templates: range | None) -> None:
+    def __init__(
+        self, name: str, family: str, knobs: Mapping[str, object], templates: range | None, kind: Kind | None
+    ) -> None:
         self.name, self._family, self._knobs, self._templates = name, family, knobs, templates
         self._pages: dict[tuple[int, int], Any] = {}
-        self.kind = Kind.TEXT
+        self._kind = kind or Kind.TEXT
         if next(self._found(0), None) is None:
             raise ConfigError("task.templates", str(templates), "templates that the family has")
-        if all(kind_of(str(self._entry(0, index)["answer"])) is Kind.NUMBER for index in range(_LOOK)):
-            self.kind = Kind.NUMBER
+        if kind is None and all(kind_of(str(self._entry(0, index)["answer"])) is Kind.NUMBER for index in range(_LOOK)):
+            self._kind = Kind.NUMBER
 
     def items(self, limit: int, seed: int) -> list[Item]:
         check_draw(limit, seed)
@@ -75,11 +77,12 @@ class GymTask:
             return False
         if item.truth and same(value, item.truth, item.kind):
             return True
-        if _SETTLED.fullmatch(item.truth) or (self._family in _EVALUATE and not _HARMLESS.fullmatch(value)):
+        if _SETTLED.fullmatch(item.truth) or (self._family in _EVALUATE and not _ARITHMETIC.fullmatch(value)):
             return False
         seed, index = map(int, item.id.rsplit("/", 2)[1:])
+        entry = self._entry(seed, index)
         try:
-            return bool(self._page(seed, index).score_answer(value, self._entry(seed, index)) >= 1.0)
+            return bool(self._page(seed, index).score_answer(value, entry) >= 1.0)
         except _UNEXPECTED:  # a text that the scorer cannot read
             return False
 
@@ -87,8 +90,8 @@ class GymTask:
         asked: set[str] = set()
         misses = 0
         for index in itertools.count():
-            template = getattr(self._page(seed, index), "task_indices", {index % _PAGE: None})[index % _PAGE]
-            question = str(self._entry(seed, index)["question"])
+            entry, template = self._entry(seed, index), self._template(seed, index)
+            question, truth = str(entry["question"]), entry["answer"]
             if question in asked or (self._templates is not None and template not in self._templates):
                 misses += 1
                 if misses == _REPEATS:
@@ -96,9 +99,19 @@ class GymTask:
                 continue
             misses = 0
             asked.add(question)
-            id, truth = f"{self.name}/{seed}/{index}", self._entry(seed, index)["answer"]
+            id = f"{self.name}/{seed}/{index}"
             cluster = id if template is None else f"{self._family}/template {template}"
-            yield Item(id, self.name, question, "" if truth is None else str(truth), self.kind, cluster)
+            yield Item(id, self.name, question, "" if truth is None else str(truth), self._kind, cluster)
+
+    def _entry(self, seed: int, index: int) -> Any:
+        try:
+            return self._page(seed, index)[index % _PAGE]
+        except _UNEXPECTED as error:
+            raise ConfigError(f"task {self._family}", dict(self._knobs), str(error) or "see the family") from None
+
+    def _template(self, seed: int, index: int) -> int | None:
+        templates = getattr(self._page(seed, index), "task_indices", None)
+        return None if templates is None else templates[index % _PAGE]
 
     def _page(self, seed: int, index: int) -> Any:
         """The dataset that holds an item."""
@@ -107,17 +120,8 @@ class GymTask:
         key = seed, index // _PAGE
         if key not in self._pages:
             first = seed * _SEEDS_APART + key[1] * _PAGE
-            try:
-                self._pages[key] = create_dataset(self._family, seed=first, size=_PAGE, **self._knobs)
-            except _UNEXPECTED as error:
-                raise ConfigError(f"task {self._family}", dict(self._knobs), str(error) or "see the family") from None
+            self._pages[key] = create_dataset(self._family, seed=first, size=_PAGE, **self._knobs)
         return self._pages[key]
-
-    def _entry(self, seed: int, index: int) -> Any:
-        try:
-            return self._page(seed, index)[index % _PAGE]
-        except _UNEXPECTED as error:
-            raise ConfigError(f"task {self._family}", dict(self._knobs), str(error) or "see the family") from None
 
 
 def gym_task(family: str, settings: Settings) -> GymTask:
@@ -134,9 +138,7 @@ def gym_task(family: str, settings: Settings) -> GymTask:
     known = tuple(knob for knob in hints if knob not in ("seed", "size"))  # those two are ours to give
     knobs = {knob: _knob(f"{family}.{knob}", hints[knob], settings.take(knob)) for knob in known if knob in settings}
     settings.finish((*known, "templates") if family == "gsm_symbolic" else known)
-    task = GymTask(label, family, knobs, templates)
-    task.kind = kind or task.kind
-    return task
+    return GymTask(label, family, knobs, templates, kind)
 
 
 def _knob(field: str, hint: Any, text: str) -> object:

@@ -8,8 +8,8 @@ from pathlib import Path
 def write(
     run: Path, out: Path | None = None, *, html: bool = True, png: bool = True, tensorboard: bool = True
 ) -> list[Path]:
-    """Write the report of a run directory into `out` (the run directory itself by default): report.html, frontier.png and
-    tensorboard/<arm>/. Returns what was written.
+    """Write the report of a run directory into `out` (by default the run directory itself): report.html, frontier.png
+    and tensorboard/<arm>/. Returns what was written.
 
     Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing."""
     from poise.report.read import read
@@ -29,5 +29,5 @@ def write(
     if tensorboard:
         from poise.report.tensorboard import write_tensorboard
 
-        written += write_tensorboard(reading, folder / "tensorboard")
+        written.append(write_tensorboard(reading, folder / "tensorboard"))
     return written

@@ -65,7 +65,7 @@ def _kind(node: Node) -> str:
 
 def _value(node: Node) -> str:
     step = node.step
-    return words.cut(step.value.text, 24) if step and step.value else "×" if node.fate is Fate.FAILED else "·"
+    return words.cut(step.value.text, 24) if step and step.value else "✗" if node.fate is Fate.FAILED else "·"
 
 
 def _places(shape: Tree, parent: int) -> list[Html]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from poise.errors import ConfigError
 from poise.evals.rows import Interval, Row, Summary
@@ -21,6 +22,7 @@ from poise.report.palette import Look
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+Array: TypeAlias = npt.NDArray[np.float64]
 _SIZE = (955.0, 456.0)  # the plot area that labels are placed for; narrower screens use the legend
 
 
@@ -51,7 +53,7 @@ def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
     names = [words.si(mark, "FLOP") if axis is Axis.FLOPS else _unit(axis, mark) for mark in marks]
     figure.update_xaxes(type="log", range=[left, right], title=axis.value, tickvals=marks, ticktext=names)
     figure.update_yaxes(range=[low, high], title="accuracy", tickformat=".0%")
-    figure.update_layout(**_base(520), annotations=_labels(line, (left, right), (low, high)))
+    figure.update_layout(**_base(520), annotations=_labels(line, (left, right), (low, high), looks))
     return figure
 
 
@@ -60,12 +62,12 @@ def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
     go = plotly_objects()
     figure, logs = go.Figure(), []
     for arm in reversed(rows):
-        counts = np.array([row.usage.total_tokens - row.usage.prompt_tokens for row in rows[arm]], dtype=float)
+        counts = [row.usage.total_tokens - row.usage.prompt_tokens for row in rows[arm]]
         spread = np.log10(np.maximum(_quantiles(counts, 160), 1.0))
         logs += [spread.min(), spread.max()]
         figure.add_violin(
-            x=spread, name=_label(arm), side="positive", orientation="h", width=1.7, points=False, spanmode="hard",
-            line={"color": looks[arm].colour, "width": 1.5}, meanline={"visible": False}, hoverinfo="skip",
+            x=spread, name=_name(looks[arm]), side="positive", orientation="h", width=1.7, points=False,
+            spanmode="hard", line={"color": looks[arm].colour, "width": 1.5}, meanline={"visible": False}, hoverinfo="skip",
             box={"visible": True, "width": 0.08}, showlegend=False,
         )  # fmt: skip
     marks = ticks(min(logs, default=0) - 0.1, max(logs, default=1) + 0.1, 6)
@@ -81,13 +83,13 @@ def seconds(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
     """The share of questions answered within x seconds: read off what a deadline would cut."""
     figure, most, least = plotly_objects().Figure(), -3.0, 3.0
     for arm, answered in rows.items():
-        spans = np.array([row.usage.seconds for row in answered if row.usage.seconds > 0])
-        if not len(spans):
+        spans = [row.usage.seconds for row in answered if row.usage.seconds > 0]
+        if not spans:
             continue
         shown = _quantiles(spans, 200)
         least, most = min(least, math.log10(shown[0])), max(most, math.log10(shown[-1]))
         figure.add_scatter(
-            x=shown, y=np.linspace(0, 1, len(shown)), name=_label(arm), mode="lines",
+            x=shown, y=np.linspace(0, 1, len(shown)), name=_name(looks[arm]), mode="lines",
             line={"color": looks[arm].colour, "dash": looks[arm].dash, "width": 2},
             hovertemplate="%{y:.0%} within %{x:.3~s} s<extra>%{fullData.name}</extra>",
         )  # fmt: skip
@@ -110,7 +112,7 @@ def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figu
         figure.add_scatter(
             x=[b.confidence for b in arm.bins], y=[b.accuracy.mean for b in arm.bins],
             error_y=_whisker([b.accuracy for b in arm.bins], look.colour, 1), mode="lines+markers",
-            name=f"{_label(arm.arm)} (ECE {100 * arm.error:.1f})", visible=True if index < 3 else "legendonly",
+            name=f"{_name(look)} (ECE {100 * arm.error:.1f})", visible=True if index < 3 else "legendonly",
             marker={"size": [6 + 22 * math.sqrt(b.n / arm.n) for b in arm.bins], "color": look.colour},
             line={"color": look.colour, "width": 1.5, "dash": look.dash}, customdata=[b.n for b in arm.bins],
             hovertemplate="said %{x:.2f}, right %{y:.1%} (n = %{customdata})<extra>%{fullData.name}</extra>",
@@ -125,13 +127,13 @@ def _arm(point: Point, axis: Axis, look: Look) -> go.Scatter:
     opacity = 1.0 if point.on_frontier else 0.42
     cost = words.si(point.cost.mean, "FLOP") if axis is Axis.FLOPS else _unit(axis, point.cost.mean)
     about = (
-        f"<b>{_label(point.arm)}</b><br>{words.percent(point.accuracy.mean)} {words.bracket(point.accuracy, 100)}<br>"
+        f"<b>{_name(look)}</b><br>{words.percent(point.accuracy.mean)} {words.bracket(point.accuracy, 100)}<br>"
         f"{cost}{'' if point.on_frontier else '<br>dominated'}"
     )
     return plotly_objects().Scatter(
-        x=[point.cost.mean], y=[point.accuracy.mean], mode="markers", name=_label(point.arm), text=[about],
+        x=[point.cost.mean], y=[point.accuracy.mean], mode="markers", name=_name(look), text=[about],
         hovertemplate="%{text}<extra></extra>", opacity=opacity,
-        marker={"size": 13, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1.5}},
+        marker={"size": 13, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1}},
         error_x=_whisker([point.cost], look.colour, 1.5), error_y=_whisker([point.accuracy], look.colour, 1.5),
     )  # fmt: skip
 
@@ -143,7 +145,9 @@ def _whisker(intervals: Sequence[Interval], colour: str, thickness: float) -> di
     }  # fmt: skip
 
 
-def _labels(line: Sequence[Point], across: tuple[float, float], up: tuple[float, float]) -> list[dict[str, object]]:
+def _labels(
+    line: Sequence[Point], across: tuple[float, float], up: tuple[float, float], looks: dict[str, Look]
+) -> list[dict[str, object]]:
     width, height = _SIZE
 
     def pixels(costs: Sequence[float], shares: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -154,15 +158,16 @@ def _labels(line: Sequence[Point], across: tuple[float, float], up: tuple[float,
     lines = along(*pixels(*hull(line))) + along(*pixels(*stairs(line, 10 ** across[1])))
     for point in line:
         lines += along(*pixels([point.cost.mean] * 2, [point.accuracy.low, point.accuracy.high]))
-    sizes = [(7.2 * len(p.arm) + 6, 17.0) for p in line]
+        lines += along(*pixels([point.cost.low, point.cost.high], [point.accuracy.mean] * 2))
+    sizes = [(7.2 * len(looks[p.arm].label) + 6, 17.0) for p in line]
     boxes = place(spots, sizes, Box(width / 2, height / 2, width, height), lines)
-    return [_label_at(point, spot, box) for point, spot, box in zip(line, spots, boxes, strict=True)]
+    return [_label_at(p, looks[p.arm], spot, box) for p, spot, box in zip(line, spots, boxes, strict=True)]
 
 
-def _label_at(point: Point, spot: Box, box: Box) -> dict[str, object]:
+def _label_at(point: Point, look: Look, spot: Box, box: Box) -> dict[str, object]:
     far = max(abs(box.x - spot.x) - box.width / 2, abs(box.y - spot.y) - box.height / 2) > 16
     return {
-        "x": math.log10(point.cost.mean), "y": point.accuracy.mean, "text": _label(point.arm), "showarrow": True,
+        "x": math.log10(point.cost.mean), "y": point.accuracy.mean, "text": _name(look), "showarrow": True,
         "ax": box.x - spot.x, "ay": spot.y - box.y, "arrowhead": 0, "arrowwidth": 1, "standoff": 8,
         "arrowcolor": "var(--line)" if far else "rgba(0,0,0,0)",
         "font": {"color": "var(--ink)" if point.on_frontier else "var(--muted)", "size": 13},
@@ -185,12 +190,13 @@ def _base(height: int, legend: bool = False) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _quantiles(values: np.ndarray, most: int) -> np.ndarray:  # type: ignore[type-arg]
-    return np.quantile(values, np.linspace(0, 1, min(most, len(values))))
+def _quantiles(values: Sequence[float], most: int) -> Array:
+    return np.asarray(np.quantile(values, np.linspace(0, 1, min(most, len(values)))))
 
 
-def _label(arm: str) -> str:
-    return html.escape(words.cut(arm, 40), quote=False)
+def _name(look: Look) -> str:
+    """Plotly reads a little HTML in its texts."""
+    return html.escape(look.label, quote=False)
 
 
 def _unit(axis: Axis, amount: float) -> str:

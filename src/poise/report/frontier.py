@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def points(summary: Summary, axis: Axis) -> list[Point]:
 def stairs(line: Sequence[Point], right: float) -> tuple[list[float], list[float]]:
     """The frontier as a staircase up to the cost `right`: the best accuracy that each budget buys with one arm."""
     best = [point for point in line if point.on_frontier]
-    costs = [cost for point, following in zip(best, best[1:], strict=False) for cost in (point.cost, following.cost)]
+    costs = [cost for point, following in pairwise(best) for cost in (point.cost, following.cost)]
     xs = [cost.mean for cost in costs] + ([best[-1].cost.mean, right] if best else [])
     ys = [accuracy for point in best for accuracy in (point.accuracy.mean,) * 2]
     return xs, ys
@@ -79,16 +80,15 @@ def span(line: Sequence[Point], margin: float = 0.12) -> tuple[float, float]:
     """The cost range of a picture with a margin, as log10."""
     low = math.log10(min(max(point.cost.low, point.cost.mean / 10) for point in line))
     high = math.log10(max(point.cost.high for point in line))
-    room = max(high - low, 0.3) * margin
+    room = max((high - low) * margin, (0.4 - (high - low)) / 2)
     return low - room, high + room
 
 
 def _cost(arm: ArmSummary, axis: Axis) -> Interval:
     match axis:
-        case Axis.FLOPS:
-            return arm.flops
-        case Axis.TOKENS:
-            return arm.new_tokens
+        case Axis.FLOPS | Axis.TOKENS:
+            cost = arm.flops if axis is Axis.FLOPS else arm.new_tokens
+            return Interval(cost.mean, max(cost.low, cost.mean / 1000), cost.high)  # 0 has no place on a log axis
         case Axis.SECONDS:
             return Interval(arm.seconds.p50, arm.seconds.p50, max(arm.seconds.p95, arm.seconds.p50))
         case Axis.WORK:
@@ -96,8 +96,8 @@ def _cost(arm: ArmSummary, axis: Axis) -> Interval:
 
 
 def ticks(left: float, right: float, most: int = 9) -> list[float]:
-    """Round numbers (1, 2, 5 a decade; fewer where that is crowded) between two log10 ends."""
-    for digits in ((1, 2, 5), (1, 3), (1,)):
+    """Round numbers between two log10 ends: 1, 2, 5 a decade, more where there is room, fewer where it is crowded."""
+    for digits in ((1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
         marks = [digit * 10.0**power for power in range(math.floor(left), math.ceil(right)) for digit in digits]
         inside = [mark for mark in marks if left <= math.log10(mark) <= right]
         if len(inside) <= most:

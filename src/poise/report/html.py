@@ -13,7 +13,7 @@ from string import Template
 
 import poise
 from poise.evals.rows import Summary
-from poise.report import figures, sections, words
+from poise.report import figures, sections
 from poise.report.calibration import reliability
 from poise.report.examples import examples
 from poise.report.frontier import axes
@@ -22,8 +22,8 @@ from poise.report.palette import looks
 from poise.report.read import Reading
 
 _FRONTIER = (
-    "Up and to the left is better. Bars are 95 % intervals. The solid line is the best accuracy that each cost buys with "
-    "one arm, the dotted line what a random mix of two arms reaches; an arm below it is not worth having at this cost."
+    "Up and to the left is better. Bars are 95 % intervals. The solid line is the best accuracy that each cost buys "
+    "with one arm, the dotted line what a random mix of two arms reaches: below it, an arm is not worth its cost."
 )
 _CALIBRATION = (
     "On the diagonal, confidence can be believed. Bars are 95 % Wilson intervals; the larger the dot, the more answers."

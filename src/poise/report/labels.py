@@ -27,7 +27,9 @@ def place(points: Sequence[Box], sizes: Sequence[tuple[float, float]], frame: Bo
     """One box per point: as near as can be, inside `frame`, off the other labels and points, and off `lines` (boxes
     along them) where possible. The best of a few orders of choosing; each costs points x (points + lines)."""
     spots = _array(points)
-    bases = [_bases(point, size, spots, _array([frame]), _array(lines)) for point, size in zip(points, sizes, strict=True)]
+    bases = [
+        _bases(point, size, spots, _array([frame]), _array(lines)) for point, size in zip(points, sizes, strict=True)
+    ]
     near = np.hypot(spots[:, :1] - spots[:, 0], spots[:, 1:2] - spots[:, 1])
     by = (-(1 / (20 + near)).sum(axis=0), spots[:, 0], -spots[:, 0], spots[:, 1], -spots[:, 1])
     orders = [np.argsort(key, kind="stable").tolist() for key in by]
@@ -68,16 +70,16 @@ def _bases(
     y = point.y + np.sin(angles) * (radii + (point.height + height) / 2)
     places = np.stack([x, y, np.full_like(x, width), np.full_like(x, height)], axis=1)
     far = np.maximum(np.hypot(x - point.x, y - point.y) - width / 2, 0) / 60
-    return places, 40 * (1 - _covered(places, frame)) + 12 * _covered(places, points) + 9 * _covered(places, lines) + far
+    return places, 40 * (1 - _covered(places, frame)) + 12 * _covered(places, points) + 9 * _covered(
+        places, lines
+    ) + far
 
 
 def _covered(places: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
     """The share of each place that the others cover, summed over them."""
     shared = np.ones((len(places), len(others)))
     for axis in (0, 1):
-        low, high = (
-            (places[:, axis] + sign * places[:, axis + 2] / 2)[:, None] for sign in (-1, 1)
-        )
+        low, high = ((places[:, axis] + sign * places[:, axis + 2] / 2)[:, None] for sign in (-1, 1))
         least, most = (others[:, axis] + sign * others[:, axis + 2] / 2 for sign in (-1, 1))
         shared *= np.maximum(np.minimum(high, most) - np.maximum(low, least), 0)
     return np.asarray(shared.sum(axis=1) / (places[:, 2] * places[:, 3]))

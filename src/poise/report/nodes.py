@@ -54,8 +54,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node stands in a drawing: `link` continues the node just above it at the same level, `hangs` says that its
-    own children are drawn under it."""
+    """Where a node stands in a drawing: `link` continues the node just above it at the same level, `hangs` says that
+    its own children are drawn under it."""
 
     node: Node
     link: bool

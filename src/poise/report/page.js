@@ -14,16 +14,25 @@
     return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, themed(value)]));
   }
 
+  // A narrow screen has no room for names beside points, nor for every tick.
+  function fold(layout, arms) {
+    if (layout.annotations?.length) {
+      layout.annotations = [];
+      layout.showlegend = true;
+      layout.height += 24 * arms;
+    }
+    for (const list of ["tickvals", "ticktext"]) {
+      const ticks = layout.xaxis[list];
+      if (ticks?.length > 4) layout.xaxis[list] = ticks.filter((_, index) => index % 2 === 0);
+    }
+  }
+
   function draw(place) {
     const figure = themed(structuredClone(figures[place.dataset.figure]));
     const lines = themed({ gridcolor: "var(--soft)", linecolor: "var(--line)", zerolinecolor: "var(--soft)" });
     const layout = { ...figure.layout, hoverlabel: themed({ bgcolor: "var(--card)", font: { color: "var(--ink)" } }) };
     for (const axis of ["xaxis", "yaxis"]) layout[axis] = { ...lines, automargin: true, fixedrange: narrow(), ...layout[axis] };
-    if (narrow() && layout.annotations?.length) {  // no room beside the points: names go below
-      layout.annotations = [];
-      layout.showlegend = true;
-      layout.height += 24 * figure.data.length;
-    }
+    if (narrow()) fold(layout, figure.data.length);
     Plotly.react(place, figure.data, layout, {
       responsive: true, displaylogo: false, displayModeBar: narrow() ? false : "hover",
       modeBarButtons: [["toImage", "resetScale2d"]],

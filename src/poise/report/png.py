@@ -22,8 +22,8 @@ _INK, _MUTED, _LINE = "#16202c", "#5b6878", "#dfe4ea"
 
 
 def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000) -> Path:
-    """Draw the frontier on the summary's own cost axis, `width` x `height` pixels. ConfigError: matplotlib is missing, or
-    no arm has a cost to draw."""
+    """Draw the frontier on the summary's own cost axis, `width` x `height` pixels. ConfigError: matplotlib is missing,
+    or some arm has no cost to draw."""
     try:
         import matplotlib
         from matplotlib import font_manager
@@ -50,7 +50,14 @@ def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000
 
 def _titles(figure: Figure, reading: Reading) -> None:
     figure.text(0.02, 0.945, words.cut(reading.title, 70), fontsize=26, fontweight="bold", va="center")
-    figure.text(0.02, 0.895, words.cut(" · ".join((*reading.about, *reading.notes)), 130), fontsize=15, color=_MUTED, va="center")
+    figure.text(
+        0.02,
+        0.895,
+        words.cut(" · ".join((*reading.about, *reading.notes)), 130),
+        fontsize=15,
+        color=_MUTED,
+        va="center",
+    )
 
 
 def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look]) -> None:
@@ -64,7 +71,7 @@ def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look])
     for point in line:
         _mark(axes, point, drawn[point.arm])
     _frame(axes, axis, ticks(left, right))
-    _names(axes, line, 10**right)
+    _names(axes, line, drawn)
 
 
 def _mark(axes: Axes, point: Point, look: Look) -> None:
@@ -92,16 +99,17 @@ def _frame(axes: Axes, axis: Axis, marks: Sequence[float]) -> None:
         spine.set_color(_LINE)
 
 
-def _names(axes: Axes, line: Sequence[Point], right: float) -> None:
+def _names(axes: Axes, line: Sequence[Point], drawn: dict[str, Look]) -> None:
     """Arm names beside their points, with a thin leader where there was no room close by."""
     from matplotlib import patheffects
 
     spots = [Box(*_pixels(axes, p.cost.mean, p.accuracy.mean), 20, 20) for p in line]
-    lines = [box for path in (hull(line), stairs(line, right)) for box in _along(axes, *path)]
+    lines = [box for path in (hull(line), stairs(line, axes.get_xlim()[1])) for box in _along(axes, *path)]
     for p in line:
         lines += _along(axes, [p.cost.mean] * 2, [p.accuracy.low, p.accuracy.high])
+        lines += _along(axes, [p.cost.low, p.cost.high], [p.accuracy.mean] * 2)
     texts = [
-        axes.text(0, 0, words.cut(p.arm, 40), ha="center", va="center", fontsize=16, zorder=4,
+        axes.text(0, 0, drawn[p.arm].label, ha="center", va="center", fontsize=16, zorder=4,
                   fontweight="bold" if p.on_frontier else "normal", color=_INK if p.on_frontier else _MUTED,
                   path_effects=[patheffects.withStroke(linewidth=4, foreground="white")])
         for p in line

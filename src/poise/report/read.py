@@ -28,7 +28,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a run directory holds. `settings` and `environment` are its config.json and environment.json, for showing."""
+    """What a run directory holds. `settings` and `environment`: its config.json and environment.json, for showing."""
 
     path: Path
     rows: tuple[Row, ...]
@@ -41,7 +41,8 @@ class Reading:
         """What this run compares."""
         tasks = list(dict.fromkeys(row.task for row in self.rows))
         more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
-        return f"{clean(', '.join(tasks[:3]))}{more}: {len(self.summary.arms)} arms compared"
+        n = len(self.summary.arms)
+        return f"{clean(', '.join(tasks[:3]))}{more}: {n} arm{'s compared' if n > 1 else ''}"
 
     @property
     def about(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def scatter(summary: Summary, width: int = 56, height: int = 12) -> Text | None:
         return None
     left, right = span(line, 0.02)
     low = min(point.accuracy.mean for point in line)
-    high = max(max(point.accuracy.mean for point in line), low + 0.01)
+    high = max(*(point.accuracy.mean for point in line), low + 0.01)
 
     def cell(point: Point) -> tuple[int, int]:
         column = (math.log10(point.cost.mean) - left) / (right - left) * (width - 1)

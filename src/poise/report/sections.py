@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from poise.evals.rows import ArmSummary, Interval, Summary
+from poise.evals.rows import ArmSummary, Interval, Summary, TaskScore
 from poise.records import Json
 from poise.report import words
 from poise.report.frontier import Axis, axes
@@ -103,10 +103,7 @@ def tasks(summary: Summary) -> Html | None:
     rows = []
     for arm in summary.arms:
         scores = {score.task: score for score in arm.tasks}
-        cells = (
-            _heat(scores[name].accuracy, scores[name].n) if name in scores else el("td", "–", class_="cell")
-            for name in names
-        )
+        cells = (_heat(scores.get(name)) for name in names)
         rows.append(el("tr", el("td", arm.arm, class_="name"), *cells))
     inside = el("table", el("thead", head), el("tbody", *rows), class_="heat")
     return card("Tasks", "Accuracy with its 95 % Wilson interval, per task.", el("div", inside, class_="wide"))
@@ -160,7 +157,7 @@ def _cells(arm: ArmSummary) -> list[Html]:
 
 
 def _ranged(cost: Interval, show: words.Show) -> Html:
-    spread = el("span", f"{show(cost.low)} – {show(cost.high)}", class_="range") if cost.high > cost.low else None
+    spread = el("span", f"{show(cost.low)} to {show(cost.high)}", class_="range") if cost.high > cost.low else None
     return el("td", show(cost.mean), spread, data_key=str(cost.mean))
 
 
@@ -169,9 +166,12 @@ def _bar(share: Interval) -> Html:
     return el("span", el("i"), el("b"), class_="bar", style=places, aria_hidden="true")
 
 
-def _heat(share: Interval, n: int) -> Html:
-    about = el("span", f"{words.bracket(share, 100, 0)}, n = {n}", class_="range")
-    return el("td", f"{100 * share.mean:.0f} %", about, class_="cell", style=f"--heat:{60 * share.mean:.0f}%")
+def _heat(score: TaskScore | None) -> Html:
+    if score is None:
+        return el("td", "-", class_="cell")
+    about = el("span", f"{words.bracket(score.accuracy, 100, 0)}, n = {score.n}", class_="range")
+    share = score.accuracy.mean
+    return el("td", f"{100 * share:.0f} %", about, class_="cell", style=f"--heat:{60 * share:.0f}%")
 
 
 def _listed(told: Json) -> Html:

@@ -80,8 +80,8 @@ def _caption(summary: Summary) -> Text:
     sizes = {arm.n for arm in summary.arms}
     n = f"n = {min(sizes)}" if len(sizes) == 1 else f"n = {min(sizes, default=0)} to {max(sizes, default=0)}"
     return Text(
-        f"{n} per arm, 95 % intervals. Costs: means per question. ◆: on the frontier. hull: points above a mix of the other "
-        f"arms. Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
+        f"{n} per arm, 95 % intervals. Costs: means per question. ◆: on the frontier. hull: points above a mix of the "
+        f"other arms. Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
         f"{words.bracket(summary.hypervolume, digits=3)}.",
         style="dim",
     )

@@ -22,16 +22,15 @@ _NOT_IN_NAMES = r"[^\w.=,-]+"
 _MOST_STEPS = 1000  # points of a running curve
 
 
-def write_tensorboard(reading: Reading, folder: Path) -> list[Path]:
-    """Write `folder`/<arm> for every arm: running accuracy, new tokens and seconds over the questions seen, histograms of
-    tokens and seconds, the final figures as hyper-parameter metrics, and the table as text. Older event files of these
-    arms are replaced. Raises ConfigError without tensorboardX."""
+def write_tensorboard(reading: Reading, folder: Path) -> Path:
+    """Write `folder`/<arm> for every arm: running accuracy, new tokens and seconds over the questions seen, histograms
+    of tokens and seconds, the final figures as hyper-parameter metrics, and the table as text. Older event files of
+    these arms are replaced. Raises ConfigError without tensorboardX."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
         raise ConfigError("report", "tensorboardX is not installed", 'pip install "poise[report]"') from None
     rows = reading.by_arm()
-    written = []
     for index, arm in enumerate(reading.summary.arms):
         place = folder / f"{index:02d}_{re.sub(_NOT_IN_NAMES, '_', arm.arm)[:80]}"
         for old in place.glob("events.out.tfevents.*"):
@@ -41,8 +40,7 @@ def write_tensorboard(reading: Reading, folder: Path) -> list[Path]:
             _final(writer, arm)
             if index == 0:
                 writer.add_text("benchmark", _as_text(reading))
-        written.append(place)
-    return written
+    return folder
 
 
 def _curves(writer: SummaryWriter, rows: Sequence[Row]) -> None:

@@ -12,6 +12,7 @@ from poise.evals.rows import Comparison, Interval, Summary
 
 Show: TypeAlias = Callable[[float], str]
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MINUS = "\N{MINUS SIGN}"
 _SI = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 
@@ -29,7 +30,7 @@ def cut(text: str, width: int) -> str:
 def si(amount: float, unit: str = "") -> str:
     """Three significant digits with an SI prefix: 1.23 GFLOP."""
     if not math.isfinite(amount) or amount <= 0:
-        return f"0 {unit}".strip() if amount == 0 else "–"
+        return f"0 {unit}".strip() if amount == 0 else "-"
     power = min(max(math.floor(math.log10(amount) / 3), 0), len(_SI) - 1)
     shown = f"{amount / 1000**power:.3g}"
     if shown == "1e+03":
@@ -40,7 +41,7 @@ def si(amount: float, unit: str = "") -> str:
 def seconds(span: float | None) -> str:
     """A span of time at a readable scale."""
     if span is None or not math.isfinite(span):
-        return "–"
+        return "-"
     if span < 1:
         return f"{span * 1000:.0f} ms" if span >= 0.0095 else f"{span * 1000:.2g} ms"
     if span < 120:
@@ -51,22 +52,22 @@ def seconds(span: float | None) -> str:
 
 def count(amount: float) -> str:
     """A count with thousands separators."""
-    return "–" if not math.isfinite(amount) else f"{amount:,.0f}" if amount >= 10 else f"{amount:.3g}"
+    return "-" if not math.isfinite(amount) else f"{amount:,.0f}" if amount >= 10 else f"{amount:.3g}"
 
 
 def percent(share: float) -> str:
     """A share as per cent with one decimal."""
-    return f"{100 * share:.1f} %" if math.isfinite(share) else "–"
+    return f"{100 * share:.1f} %" if math.isfinite(share) else "-"
 
 
 def points(share: float) -> str:
     """A signed difference of shares, in points."""
-    return f"{100 * share:+.1f}".replace("-", "−") if math.isfinite(share) else "–"  # noqa: RUF001 - a real minus
+    return f"{100 * share:+.1f}".replace("-", _MINUS) if math.isfinite(share) else "-"
 
 
 def bracket(interval: Interval, scale: float = 1.0, digits: int = 1) -> str:
     """The two ends of an interval: [2.1, 13.9]."""
-    low, high = (f"{scale * end:.{digits}f}".replace("-", "−") for end in (interval.low, interval.high))  # noqa: RUF001
+    low, high = (f"{scale * end:.{digits}f}".replace("-", _MINUS) for end in (interval.low, interval.high))
     return f"[{low}, {high}]"
 
 
@@ -97,7 +98,7 @@ def sentence(comparison: Comparison, summary: Summary) -> str:
     digits = 2 if ratio.mean < 10 else 1 if ratio.mean < 100 else 0
     cost = f", at {ratio.mean:.3g}x {bracket(ratio, digits=digits)} the {unit_word(summary)}"
     return (
-        f"{clean(comparison.first)} against {clean(comparison.second)}: {_accuracies(comparison, summary)}"
+        f"{clean(comparison.first)} against {clean(comparison.second)}{_accuracies(comparison, summary)} "
         f"(difference {points(comparison.difference.mean)} points {bracket(comparison.difference, 100)}, "
         f"n = {comparison.n}, exact McNemar p {probability(comparison.p_value)}{holm})"
         f"{cost if math.isfinite(ratio.mean) and ratio.mean > 0 else ''}."
@@ -114,4 +115,4 @@ def _accuracies(comparison: Comparison, summary: Summary) -> str:
     first, second = arms.get(comparison.first), arms.get(comparison.second)
     if first is None or second is None or not first.n == second.n == comparison.n:
         return ""  # the comparison is over shared items only: accuracies over other items would mislead
-    return f"{percent(first.accuracy.mean)} vs {percent(second.accuracy.mean)} "
+    return f": {percent(first.accuracy.mean)} vs {percent(second.accuracy.mean)}"

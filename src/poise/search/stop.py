@@ -1,28 +1,38 @@
-"""When a vote is settled. `first` and `second` are the votes of the leader and the runner-up."""
+"""When a sequential vote may stop: pure rules on v1 >= v2, the votes of the two leading classes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 
-def margin(first: int, second: int, k: int) -> bool:
-    """A lead of k."""
-    return first - second >= k
+def margin(v1: int, v2: int, k: int) -> bool:
+    """The leader is k votes ahead."""
+    return v1 - v2 >= k
 
 
-def beta(first: int, second: int, bar: float) -> bool:
-    """P(p1 > 1/2) >= bar under Beta(first + 1, second + 1) (Aggarwal et al. 2023, arXiv 2305.11860, eq. 3)."""
-    return majority_probability(first, second) >= bar
+def beta(v1: int, v2: int, bar: float = 0.95) -> bool:
+    """The leader is the majority with probability >= `bar` (Adaptive-Consistency, arXiv 2305.11860, section 3)."""
+    return majority_probability(v1, v2) >= bar
 
 
-def majority_probability(first: int, second: int) -> float:
-    """P(p > 1/2) for p ~ Beta(first + 1, second + 1): for whole counts an exact binomial sum, P(X <= first) with
-    X ~ Binomial(first + second + 1, 1/2)."""
-    trials = first + second + 1
-    return sum(math.comb(trials, k) for k in range(first + 1)) / float(2**trials)
+def majority_probability(v1: int, v2: int) -> float:
+    """P(p > 1/2) for p ~ Beta(v1 + 1, v2 + 1): the chance that the leader beats the runner-up in the long run, from a
+    uniform prior. Exact: it is 1 - P(Binomial(v1 + v2 + 1, 1/2) <= v2), a sum of whole numbers."""
+    n = v1 + v2 + 1
+    every = 1 << n
+    return (every - sum(math.comb(n, heads) for heads in range(v2 + 1))) / every
 
 
-def decided(first: int, second: int, left: int) -> bool:
-    """Whether the `left` votes still to come cannot change the winner. A tie is no win for sure, since who was seen
-    first among equals is not known here."""
-    return first > second + left or left <= 0
+def decided(v1: int, v2: int, left: int, *, wins_ties: bool = False) -> bool:
+    """No outcome of the `left` votes to come can change the leader. `wins_ties`: the leader was seen before every class
+    with v2 votes, and the first seen wins ties (a class not seen yet always loses them); without it a tie counts as
+    overtaking."""
+    lead = v1 - v2
+    return left == 0 or lead > left or (wins_ties and lead == left)
+
+
+def wanted(settled: Callable[[int, int, int], bool], v1: int, v2: int, left: int) -> int:
+    """The fewest further votes, all for the leader, after which `settled(v1, v2, left)` holds; `left` where it never
+    does. With fewer draws than this in flight, the rule cannot fire on what comes back: the window to keep open."""
+    return next((more for more in range(left) if settled(v1 + more, v2, left - more)), left)

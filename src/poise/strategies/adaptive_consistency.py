@@ -50,24 +50,25 @@ class AdaptiveConsistency(Plain):
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
         steps: list[Step] = []
-        launched = 0
+        agreed = False
         async with run.flow() as flow:
-            launched = self._top_up(flow, run.load(), vote.Tally(), launched)
+            launched = self._top_up(flow, run.load(), vote.Tally(), 0)
             async for done in flow:
                 if done.step:
                     steps.append(done.step)
                 tally = vote.Tally.of(answers.classes([step.value for step in steps], request.kind))
-                if self._settled(tally, self.n - launched + flow.pending):
+                left = self.n - launched + flow.pending
+                if self._settled(*tally.top_two(), left):
+                    agreed = left > 0
                     break
                 launched = self._top_up(flow, run.load(), tally, launched)
         pick = self.pick(request, steps, {})
-        return replace(pick, agreed=launched < self.n or len(steps) < launched) if pick else None
+        return replace(pick, agreed=agreed) if pick else None
 
     def pick(self, request: Request, steps: Sequence[Step], scores: Mapping[int, Score]) -> Pick | None:
         return voted(request, steps)
 
-    def _settled(self, tally: vote.Tally, left: int) -> bool:
-        first, second = tally.top_two()
+    def _settled(self, first: int, second: int, left: int) -> bool:
         if stop.decided(first, second, left):
             return True
         if self.rule is StopRule.MARGIN:
@@ -75,20 +76,12 @@ class AdaptiveConsistency(Plain):
         return self.rule is StopRule.BETA and stop.beta(first, second, self.bar)
 
     def _top_up(self, flow: Flow, load: Load, tally: vote.Tally, launched: int) -> int:
-        """Launch until the window is full; the number launched so far."""
-        window = self._needed(tally) + self._slack(load)
+        """Launch until as many draws are in flight as votes could still be needed, plus slack; all launched so far."""
+        left = self.n - launched + flow.pending
+        window = stop.wanted(self._settled, *tally.top_two(), left) + self._slack(load)
         while launched < self.n and flow.pending < window and flow.launch() is not None:
             launched += 1
         return launched
-
-    def _needed(self, tally: vote.Tally) -> int:
-        """The fewest further votes, all for the leader, that could settle it."""
-        first, second = tally.top_two()
-        if self.rule is StopRule.MARGIN:
-            return max(self.k - (first - second), 1)
-        if self.rule is StopRule.BETA:
-            return next((more for more in range(1, self.n) if stop.beta(first + more, second, self.bar)), 1)
-        return max(self.n // 2 + 1 - first, 1)
 
     def _slack(self, load: Load) -> int:
         if self.slack is not None:

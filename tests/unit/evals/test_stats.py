@@ -66,7 +66,9 @@ def test_noninferiority_needs_evidence_even_without_any_discordant_pair() -> Non
     assert stats.noninferior(0, 0, 500, 0.1) < 0.001
 
 
-@pytest.mark.parametrize(("pairs", "margin"), [((1, 1, 10), 0.0), ((1, 1, 10), 1.0), ((6, 6, 10), 0.1), ((0, 0, 0), 0.1)])
+@pytest.mark.parametrize(
+    ("pairs", "margin"), [((1, 1, 10), 0.0), ((1, 1, 10), 1.0), ((6, 6, 10), 0.1), ((0, 0, 0), 0.1)]
+)
 def test_noninferiority_refuses_what_cannot_be(pairs: tuple[int, int, int], margin: float) -> None:
     with pytest.raises(ConfigError):
         stats.noninferior(*pairs, margin)

@@ -1,5 +1,7 @@
 """Laws that hold for any input."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,8 +86,8 @@ def test_the_hull_covers_every_point_and_is_concave(arms: list[Point]) -> None:
         reached = hull_accuracy(arms, arm.cost)
         assert reached is not None
         assert reached >= arm.accuracy - 1e-9
-    slopes = [(b.accuracy - a.accuracy) / (b.cost - a.cost) for a, b in zip(corners, corners[1:], strict=False)]
-    assert all(later <= earlier for earlier, later in zip(slopes, slopes[1:], strict=False))
+    slopes = [(b.accuracy - a.accuracy) / (b.cost - a.cost) for a, b in itertools.pairwise(corners)]
+    assert all(later <= earlier for earlier, later in itertools.pairwise(slopes))
     assert set(corners) <= {arms[index] for index in pareto(arms)}
 
 

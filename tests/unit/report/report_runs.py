@@ -113,3 +113,14 @@ def write_run(path: Path, graded: list[tuple[Row, Trace]], config: dict[str, obj
             )
             grades.write(to_line(row_to_json(row)) + "\n")
     return path
+
+
+def fake_config(arms: tuple[FakeArm, ...], items: int, compare: list[list[str]]) -> dict[str, object]:
+    """The config.json of such a run."""
+    return {
+        "version": 1, "tasks": ["bakery"], "limit": items, "seed": 7, "parallel": None, "compare": compare,
+        "models": {"main": "tiny-135M"}, "items": {"n": items, "sha256": "0"},
+        "arms": [{"name": arm.name, "plan": {"strategy": {"name": "self_consistency", "n": arm.draws},
+                  "engines": {"main": "main"}, "budget": {}}, "sampling": {"temperature": 0.7, "max_tokens": 256}}
+                 for arm in arms],
+    }  # fmt: skip

@@ -1,0 +1,185 @@
+"""The JSON chunks of a streamed chat completion, turned into deltas. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from poise.core import Delta, Finish, Sampling
+from poise.engines.dialect import Traits
+from poise.engines.failures import failure_of_event
+from poise.errors import EngineError, EngineRefused, EngineUnreachable
+
+
+@dataclass(slots=True)
+class _Sample:
+    """One sample so far: tokens delivered, and the end of its text where a stop string may have begun."""
+
+    tokens: int = 0
+    tail: str = ""
+    ended: bool = False
+
+
+class Decoder:
+    """Turns the chunks of one call of n samples into deltas.
+
+    The finish of the last sample is held back until `end`, because what the call used is said after it. Tokens are the
+    server's count where chunks carry one; else one per piece of text or per logprob, set right at the end by the
+    usage of the call (n = 1 only: of several samples servers count one, or all). A stop string that the server
+    has cut off is put back: it belongs to the step. Reasoning that a server keeps apart from the text is counted, not
+    shown. `late_tokens` came for samples that had already met a stop string."""
+
+    def __init__(self, traits: Traits, sampling: Sampling, n: int) -> None:
+        self._traits, self._alternatives = traits, sampling.top_logprobs or 0
+        self._told = bool(sampling.stop) and traits.stop_field is not None
+        self._watched = () if self._told else sampling.stop
+        self._reach = max(map(len, self._watched), default=1) - 1
+        self._samples = [_Sample() for _ in range(n)]
+        self._prompt: tuple[int | None, int | None] = (None, None)
+        self._prompt_told: tuple[int | None, int | None] = (None, None)
+        self._held: Delta | None = None
+        self._total: int | None = None
+        self.running = n
+        self.done = False
+        self.late_tokens = 0
+
+    @property
+    def generated(self) -> int:
+        """Tokens of all samples so far."""
+        return sum(sample.tokens for sample in self._samples) + self.late_tokens
+
+    def decode(self, data: bytes) -> list[Delta]:
+        """The deltas of one event. Raises EngineError for an error that the server reports and for what is no chunk."""
+        if data == b"[DONE]":
+            self.done = True
+            return []
+        try:
+            chunk = json.loads(data)
+            if error := chunk.get("error"):
+                raise failure_of_event(error)
+            self._note_usage(chunk)
+            deltas = [self._delta(choice, chunk) for choice in chunk.get("choices") or ()]
+        except (ValueError, TypeError, LookupError, AttributeError) as flaw:
+            raise EngineError(f"the server sent what is no chunk of a chat completion: {data[:200]!r}") from flaw
+        return [delta for delta in deltas if delta]
+
+    def end(self) -> list[Delta]:
+        """The finish that was held back. Raises EngineUnreachable when the stream ended before its samples."""
+        if self.running:
+            raise EngineUnreachable("the stream ended before the text did")
+        held, self._held = self._held, None
+        if held is None:
+            return []
+        if self._total is not None and len(self._samples) == 1:
+            unseen = max(0, self._total - self._samples[0].tokens)
+            held = replace(held, tokens=held.tokens + unseen)
+            self._samples[0].tokens += unseen
+        prompt_tokens, cached_tokens = self._prompt_news()
+        return [replace(held, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens)]
+
+    def _note_usage(self, chunk: dict[str, Any]) -> None:
+        usage, timings = chunk.get("usage"), chunk.get("timings") if self._traits.counts else None
+        if timings:
+            self._prompt = timings["cache_n"] + timings["prompt_n"], timings["cache_n"]
+        elif usage:
+            details = usage.get("prompt_tokens_details") or {}
+            self._prompt = usage.get("prompt_tokens"), details.get("cached_tokens")
+        if usage and not chunk.get("choices"):
+            self._total = usage.get("completion_tokens")
+
+    def _prompt_news(self) -> tuple[int | None, int | None]:
+        """What is known of the prompt and no delta has told yet."""
+        known, told = self._prompt, self._prompt_told
+        if known == told:
+            return None, None
+        news = tuple(now if before is None else None for now, before in zip(known, told, strict=True))
+        self._prompt_told = known
+        return news[0], news[1]
+
+    def _delta(self, choice: dict[str, Any], chunk: dict[str, Any]) -> Delta | None:
+        index, said = choice.get("index") or 0, choice.get("delta") or {}
+        sample, text = self._samples[index], said.get("content") or ""
+        if not text.isascii():
+            text = _without_halves(text)
+        entries = (choice.get("logprobs") or {}).get("content") or ()
+        pieces = len(entries) or (1 if text or said.get("reasoning_content") or said.get("reasoning") else 0)
+        tokens = self._new_tokens(sample, chunk, pieces)
+        if sample.ended:
+            self.late_tokens += tokens
+            return None
+        sample.tokens += tokens
+        text, finish = self._ending(sample, text, choice, chunk)
+        if not (text or tokens or finish):
+            return None
+        logprobs, alternatives, token_ids = self._logprobs(entries, choice)
+        if finish:
+            sample.ended = True
+            self.running -= 1
+            if not self.running:
+                self._held = Delta(text, tokens, index, finish, logprobs, alternatives, token_ids)
+                return None
+        prompt_tokens, cached_tokens = self._prompt_news()
+        return Delta(text, tokens, index, finish, logprobs, alternatives, token_ids, prompt_tokens, cached_tokens)
+
+    def _new_tokens(self, sample: _Sample, chunk: dict[str, Any], pieces: int) -> int:
+        if not self._traits.counts:
+            return pieces
+        if timings := chunk.get("timings"):
+            total = timings["predicted_n"]
+        elif verbose := chunk.get("__verbose"):
+            total = verbose["tokens_predicted"]
+        elif usage := chunk.get("usage"):
+            total = usage["completion_tokens"]
+        else:
+            return 0
+        return max(0, int(total) - sample.tokens)
+
+    def _ending(
+        self, sample: _Sample, text: str, choice: dict[str, Any], chunk: dict[str, Any]
+    ) -> tuple[str, Finish | None]:
+        """The text of this delta, cut after or completed by a stop string, and why the sample ended, if it did."""
+        if self._watched and text:
+            window, before = sample.tail + text, len(sample.tail)
+            ends = [at + len(stop) for stop in self._watched if (at := window.find(stop)) >= 0]
+            if ends:
+                return text[: min(ends) - before], Finish.DELIMITER
+            sample.tail = window[-self._reach :] if self._reach else ""
+        reason = choice.get("finish_reason")
+        if not reason:
+            return text, None
+        if reason == "length":
+            return text, Finish.LENGTH
+        if reason == "content_filter":
+            raise EngineRefused("the server withheld the text (content filter)")
+        if reason in ("abort", "error"):
+            raise EngineError(f"the server gave up in the middle of the text ({reason})")
+        word = self._stop_word(choice, chunk) if self._told else None
+        return (text + word, Finish.DELIMITER) if word else (text, Finish.EOS)
+
+    def _stop_word(self, choice: dict[str, Any], chunk: dict[str, Any]) -> str | None:
+        field, told = self._traits.stop_field, {**choice, **(chunk.get("__verbose") or {})}
+        if field not in told:
+            raise EngineError(f"the server does not say what ended the text ({field} is missing): use another dialect")
+        word = told[field]
+        return word if isinstance(word, str) else None  # a number is the id of an end token
+
+    def _logprobs(
+        self, entries: Any, choice: dict[str, Any]
+    ) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...], tuple[int, ...]]:
+        token_ids = tuple(choice.get("token_ids") or ())
+        if not entries:
+            return (), (), token_ids
+        count = self._alternatives
+        return (
+            tuple([entry["logprob"] for entry in entries]),
+            tuple([tuple([top["logprob"] for top in entry["top_logprobs"][:count]]) for entry in entries])
+            if count
+            else (),
+            token_ids or tuple([entry["id"] for entry in entries if "id" in entry]),
+        )
+
+
+def _without_halves(text: str) -> str:
+    """Halves of surrogate pairs, which JSON can carry and UTF-8 cannot, are joined or replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
