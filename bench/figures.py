@@ -46,7 +46,6 @@ def show(title: str, figures: list[Figure], as_json: bool) -> None:
         for each in figures:
             mark = {True: "met", False: "[bold red]MISSED[/]", None: ""}[each.ok]
             table.add_row(each.name, _readable(each.value), each.unit, f"{each.target} {mark}".strip())
-        console = Console()
-        console.print(table, width=None if console.is_terminal else 110)
+        Console(width=None if sys.stdout.isatty() else 110).print(table)
     if any(each.ok is False for each in figures):
         sys.exit(1)

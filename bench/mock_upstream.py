@@ -107,9 +107,9 @@ async def bills(script: str, rounds: int) -> list[Figure]:
             usages = [answer.usage for answer in await asyncio.gather(*asked)]
             made = (await mock.stats())["generated"]
             overrun = sum(usage.overrun_tokens for usage in usages)
-            off = 100 * abs(sum(usage.new_tokens for usage in usages) + overrun - made) / made
-            unit = f"% off {made:.0f} tokens, {overrun} of them overrun"
-            figures.append(Figure(f"bill of {name}", off, unit, "<= 1", off <= 1.0))
+            off = 100 * (sum(usage.new_tokens for usage in usages) + overrun - made) / made
+            unit = f"% off, of {made:.0f} tokens ({overrun} overrun)"
+            figures.append(Figure(f"bill of {name}", off, unit, "within 1", abs(off) <= 1.0))
     return figures
 
 

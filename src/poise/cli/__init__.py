@@ -12,7 +12,11 @@ import sys
 import typer
 
 from poise import __version__
-from poise.cli import ask, bench, models, report, strategies
+from poise.cli import models
+from poise.cli.ask import ask
+from poise.cli.bench import bench
+from poise.cli.report import report
+from poise.cli.strategies import strategies
 from poise.errors import ConfigError, PoiseError
 
 app = typer.Typer(
@@ -24,11 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("ask")(ask.ask)
-app.command("bench")(bench.bench)
-app.command("report")(report.report)
+for command in (ask, bench, report, strategies):
+    app.command()(command)
 app.add_typer(models.app, name="models")
-app.command("strategies")(strategies.strategies)
 
 
 @app.command()

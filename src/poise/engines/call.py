@@ -13,7 +13,7 @@ import aiohttp
 from poise.core import Delta
 from poise.costs import Overrun
 from poise.engines.chunks import Decoder
-from poise.engines.failures import failure_of_answer
+from poise.engines.failures import failure_of_answer, said_in
 from poise.engines.sse import Events
 from poise.errors import EngineError, EngineSilent, EngineUnreachable
 
@@ -33,45 +33,169 @@ class Timeouts:
 
 
 class Call:
-    """Closing: our half of the connection is closed at once, which servers take for a client that is gone, and the other half
-    is read until the server closes it, `drain` seconds at most. So what was sent and never delivered is counted, not
-    guessed. `unsent` tokens a sample are computed after that (see Traits)."""
+    """To close, our half of the connection is closed at once, which servers take for a client that has gone, and the
+    other half is read until the server closes it, for `drain` seconds at most. So what was sent and never delivered is
+    counted, not guessed; only what a server computes after that and sends to nobody is an estimate. A call is `among`
+    the calls of its engine while it is under way."""
 
     def __init__(
         self,
         post: Callable[[], Awaitable[aiohttp.ClientResponse]],
         decoder: Decoder,
         timeouts: Timeouts,
-        unsent: int = 0,
+        secret: str | None,
+        among: set[Call],
     ) -> None:
-        self._post, self._decoder, self._timeouts, self._unsent = post, decoder, timeouts, unsent
+        self._post, self._decoder, self._timeouts, self._secret = post, decoder, timeouts, secret
+        self._among = among
         self._events = Events()
         self._pending: deque[Delta] = deque()
         self._response: aiohttp.ClientResponse | None = None
-        self._opened_at = self._first_at = self._last_at = 0.0
-        self._late_tokens = 0
-        self._estimate: int | None = None
+        self._asked_at = self._last_at = 0.0
+        self._delivered = 0
+        self._unseen: int | None = None  # an estimate, where there has to be one
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """The deltas as they come. Raises EngineErrors."""
+        self._among.add(self)
         try:
-            await self._open()
-            while not self._decoder.ended and (piece := await self._read()):
+            response = await self._open()
+            while not self._decoder.ended and (piece := await self._read(response)):
                 for data in self._events.feed(piece):
                     self._pending.extend(self._decoder.decode(data))
                 while self._pending:
-                    yield self._pending.popleft()
-        finally:
+                    delta = self._pending.popleft()
+                    self._delivered += delta.tokens
+                    yield delta
             await self._close()
-        for delta in self._decoder.end():
-            yield delta
+            for delta in self._decoder.end():
+                self._delivered += delta.tokens
+                yield delta
+        except EngineError as failure:
+            failure.args = tuple(self._without_secret(str(part)) for part in failure.args)
+            raise
+        finally:
+            self._among.discard(self)
+            await self._close()
+
+    @property
+    def running(self) -> int:
+        """Samples that have not ended."""
+        return self._decoder.running
 
     async def settle(self) -> Overrun:
-        """What was generated and not delivered. Exact when the server closed its side too and computes nothing unsent."""
-        tokens = self._late_tokens + self._decoder.late_tokens + sum(delta.tokens for delta in self._pending)
-        return Overrun(tokens + (self._estimate or 0), exact=self._estimate is None)
+        """What was generated and not delivered; exact unless the server may have computed more than it sent."""
+        undelivered = self._decoder.generated - self._delivered
+        return Overrun(undelivered + (self._unseen or 0), exact=self._unseen is None)
 
     def abort(self) -> None:
         """Break the connection; whoever reads gets an EngineUnreachable."""
         if self._response is not None:
             self._response.close()
+
+    async def _open(self) -> aiohttp.ClientResponse:
+        self._asked_at = asyncio.get_running_loop().time()
+        self._unseen = 0  # until it answers, nobody knows what it computes
+        try:
+            async with asyncio.timeout_at(self._asked_at + self._timeouts.first_byte):
+                response = await self._post()
+                if response.status != 200 or response.content_type == "application/json":
+                    raise await _failure(response)
+        except aiohttp.ServerTimeoutError as failure:
+            raise EngineUnreachable(f"no connection within {self._timeouts.connect:g} s") from failure
+        except TimeoutError as failure:
+            raise EngineSilent(f"no answer within {self._timeouts.first_byte:g} s") from failure
+        except (aiohttp.ClientError, OSError) as failure:
+            raise EngineUnreachable(f"no connection: {failure or type(failure).__name__}") from failure
+        except EngineError:
+            self._unseen = None
+            raise
+        self._response, self._unseen = response, None
+        return response
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The next piece of the answer; empty at its end, and when every sample has ended and no more is said."""
+        now = asyncio.get_running_loop().time
+        by = self._asked_at + self._timeouts.first_byte
+        if self._decoder.begun:
+            by = now() + (self._timeouts.idle if self._decoder.running else _TAIL_SECONDS)
+        try:
+            async with asyncio.timeout_at(by):
+                piece = await response.content.readany()
+        except TimeoutError as failure:
+            if not self._decoder.running:
+                return b""
+            self._give_up(response)
+            limits = self._timeouts
+            silence = f"{limits.idle:g} s in the middle" if self._decoder.begun else f"{limits.first_byte:g} s"
+            raise EngineSilent(f"nothing came for {silence}") from failure
+        except (aiohttp.ClientError, OSError) as failure:
+            self._give_up(response)
+            raise EngineUnreachable(f"the connection broke: {failure or type(failure).__name__}") from failure
+        self._last_at = now()
+        return piece
+
+    def _give_up(self, response: aiohttp.ClientResponse) -> None:
+        response.close()
+        self._response, self._unseen = None, 0
+
+    async def _close(self) -> None:
+        """Let a finished answer end, so that its connection can be used again; hang up on any other."""
+        response, self._response = self._response, None
+        if response is None or response.content.at_eof():
+            return
+        patience = self._timeouts.drain
+        if not self._decoder.done and not _hang_up(response):
+            patience = 0.0
+        try:
+            heard_end = await self._drain(response, patience)
+        finally:
+            response.close()
+        if not self._decoder.done:
+            self._estimate(heard_end)
+
+    async def _drain(self, response: aiohttp.ClientResponse, seconds: float) -> bool:
+        """Count what still comes; whether its end was heard."""
+        try:
+            async with asyncio.timeout(seconds):
+                while piece := await response.content.readany():
+                    for data in self._events.feed(piece):
+                        with contextlib.suppress(EngineError):
+                            self._decoder.decode(data)
+        except TimeoutError:
+            return False
+        except (aiohttp.ClientError, OSError):
+            pass  # to break off in the middle is how a server takes leave of a client that has gone
+        return True
+
+    def _estimate(self, heard_end: bool) -> None:
+        decoder, now = self._decoder, asyncio.get_running_loop().time()
+        unseen = float(decoder.unsent * decoder.running if decoder.generated else 0)
+        if not heard_end and self._last_at:
+            unseen += decoder.generated / (self._last_at - self._asked_at) * (now - self._last_at)
+        if unseen or not heard_end:
+            self._unseen = min(round(unseen), decoder.room)
+
+    def _without_secret(self, text: str) -> str:
+        return text.replace(self._secret, "***") if self._secret else text
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> bool:
+    """Close our half of the connection; False where there are no halves (TLS)."""
+    transport = response.connection.transport if response.connection else None
+    if transport is None or not transport.can_write_eof():
+        return False
+    with contextlib.suppress(OSError):  # the server may have gone first
+        transport.write_eof()
+    return True
+
+
+async def _failure(response: aiohttp.ClientResponse) -> EngineError:
+    """The error that an answer other than a stream stands for."""
+    body = b""
+    while len(body) < _ERROR_BYTES and (piece := await response.content.readany()):
+        body += piece
+    response.close()
+    if response.status == 200:
+        return EngineError(f"the server did not stream: {said_in(body.decode('utf-8', 'replace'))}")
+    return failure_of_answer(response.status, response.headers, body)

@@ -28,29 +28,43 @@ class Decoder:
     server's count where chunks carry one; else one per piece of text or per logprob, set right at the end by the
     usage of the call (n = 1 only: of several samples servers count one, or all). A stop string that the server
     has cut off is put back: it belongs to the step. Reasoning that a server keeps apart from the text is counted, not
-    shown. `late_tokens` came for samples that had already met a stop string."""
+    shown. `unsent`: see Traits; `running`: samples that have not ended; `begun`: something was said; `done`: all was;
+    `cut`: a sample met a stop string that only we look for."""
 
     def __init__(self, traits: Traits, sampling: Sampling, n: int) -> None:
         self._traits, self._alternatives = traits, sampling.top_logprobs or 0
-        self._told = bool(sampling.stop) and traits.stop_field is not None
-        self._watched = () if self._told else sampling.stop
+        self._served = bool(sampling.stop) and traits.stop_field is not None  # the server looks for the stop strings
+        self._watched = () if self._served else sampling.stop  # we do
         self._reach = max(map(len, self._watched), default=1) - 1
         self._samples = [_Sample() for _ in range(n)]
         self._prompt: tuple[int | None, int | None] = (None, None)
         self._prompt_told: tuple[int | None, int | None] = (None, None)
         self._held: Delta | None = None
+        self._late_tokens = 0
         self._total: int | None = None
-        self.running = n
-        self.done = False
-        self.late_tokens = 0
+        self._most_tokens = n * sampling.max_tokens
+        self.unsent, self.running = traits.unsent, n
+        self.begun = self.done = self.cut = False
 
     @property
     def generated(self) -> int:
-        """Tokens of all samples so far."""
-        return sum(sample.tokens for sample in self._samples) + self.late_tokens
+        """Tokens of all samples so far, delivered or not."""
+        counted = sum(sample.tokens for sample in self._samples) + self._late_tokens
+        return max(counted, self._total or 0) if len(self._samples) == 1 else counted
+
+    @property
+    def room(self) -> int:
+        """Tokens that can still come."""
+        return max(0, self._most_tokens - self.generated)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is wanted: the server said so, or every sample has ended and one was cut by us."""
+        return self.done or (self.cut and not self.running)
 
     def decode(self, data: bytes) -> list[Delta]:
         """The deltas of one event. Raises EngineError for an error that the server reports and for what is no chunk."""
+        self.begun = True
         if data == b"[DONE]":
             self.done = True
             return []
@@ -68,15 +82,12 @@ class Decoder:
         """The finish that was held back. Raises EngineUnreachable when the stream ended before its samples."""
         if self.running:
             raise EngineUnreachable("the stream ended before the text did")
-        held, self._held = self._held, None
-        if held is None:
+        if self._held is None:
             return []
-        if self._total is not None and len(self._samples) == 1:
-            unseen = max(0, self._total - self._samples[0].tokens)
-            held = replace(held, tokens=held.tokens + unseen)
-            self._samples[0].tokens += unseen
+        uncounted = self.generated - self._late_tokens - sum(sample.tokens for sample in self._samples)
         prompt_tokens, cached_tokens = self._prompt_news()
-        return [replace(held, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens)]
+        tokens = self._held.tokens + uncounted
+        return [replace(self._held, tokens=tokens, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens)]
 
     def _note_usage(self, chunk: dict[str, Any]) -> None:
         usage, timings = chunk.get("usage"), chunk.get("timings") if self._traits.counts else None
@@ -106,7 +117,7 @@ class Decoder:
         pieces = len(entries) or (1 if text or said.get("reasoning_content") or said.get("reasoning") else 0)
         tokens = self._new_tokens(sample, chunk, pieces)
         if sample.ended:
-            self.late_tokens += tokens
+            self._late_tokens += tokens
             return None
         sample.tokens += tokens
         text, finish = self._ending(sample, text, choice, chunk)
@@ -143,6 +154,7 @@ class Decoder:
             window, before = sample.tail + text, len(sample.tail)
             ends = [at + len(stop) for stop in self._watched if (at := window.find(stop)) >= 0]
             if ends:
+                self.cut = self.cut or not choice.get("finish_reason")
                 return text[: min(ends) - before], Finish.DELIMITER
             sample.tail = window[-self._reach :] if self._reach else ""
         reason = choice.get("finish_reason")
@@ -154,7 +166,7 @@ class Decoder:
             raise EngineRefused("the server withheld the text (content filter)")
         if reason in ("abort", "error"):
             raise EngineError(f"the server gave up in the middle of the text ({reason})")
-        word = self._stop_word(choice, chunk) if self._told else None
+        word = self._stop_word(choice, chunk) if self._served else None
         return (text + word, Finish.DELIMITER) if word else (text, Finish.EOS)
 
     def _stop_word(self, choice: dict[str, Any], chunk: dict[str, Any]) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Any
 
 from poise.core import Ability, Prompt, Role, Sampling
@@ -38,8 +37,8 @@ class Traits:
     counts: bool = False
     stop_field: str | None = None
     unsent: int = 0
-    extra: Mapping[str, Any] = MappingProxyType({})
-    stream_extra: Mapping[str, Any] = MappingProxyType({})
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    stream_extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 _COMMON = frozenset({Ability.LOGPROBS, Ability.N_SAMPLES})

@@ -22,8 +22,11 @@ def final(row: Row) -> bool:
 
 
 def summary_of(store: RunDir) -> Summary:
-    """The summary of what is finished so far. Raises ConfigError where nothing is."""
-    rows, config = rows_of(store), store.read(CONFIG) or {}
+    """The summary of what is finished so far, its arms in the order of the settings whichever finished first. Raises
+    ConfigError where nothing is."""
+    config = store.read(CONFIG) or {}
+    place = {arm["name"]: index for index, arm in enumerate(config.get("arms", ()))}
+    rows = sorted(rows_of(store), key=lambda row: place[row.arm])
     answered = {row.arm for row in rows}
     compare = [(first, second) for first, second in config.get("compare", ()) if {first, second} <= answered]
     return summarise(rows, compare=compare, seed=config.get("seed", 0), joules=joules_of(store))

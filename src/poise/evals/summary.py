@@ -20,7 +20,6 @@ from poise.evals.rows import ArmSummary, Comparison, Interval, Row, Summary, Tas
 
 Array = npt.NDArray[np.float64]
 
-
 # columns of the resampled table: 0 marks shared items, then these for each arm
 _PRESENT, _TOKENS, _FLOPS, _RIGHT, _COST = range(1, 6)
 
@@ -96,11 +95,12 @@ class _Table:
     @property
     def hypervolume(self) -> Interval:
         """Against the next power of ten above the dearest arm; 0 where some arm is free or nothing is shared."""
-        sums = self.resampled.sums[self.resampled.sums[:, 0] > 0]
-        costs, accuracies = sums[:, _COST::5] / sums[:, :1], sums[:, _RIGHT::5] / sums[:, :1]
-        if not self.n or not all(point.cost > 0 for point in self.points) or not (costs > 0).all():
+        sums = self.resampled.sums
+        sums = sums[(sums[:, 0] > 0) & (sums[:, _COST::5] > 0).all(axis=1)]
+        if not self.n or not len(sums) or not all(point.cost > 0 for point in self.points):
             return Interval(0.0, 0.0, 0.0)
         mean = frontier.hypervolume([p.cost for p in self.points], [p.accuracy for p in self.points], self.reference)
+        costs, accuracies = sums[:, _COST::5] / sums[:, :1], sums[:, _RIGHT::5] / sums[:, :1]
         return stats.interval(float(mean), frontier.hypervolume(costs, accuracies, self.reference))
 
 

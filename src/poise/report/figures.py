@@ -52,7 +52,7 @@ def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
     marks = ticks(left, right)
     names = [words.si(mark, "FLOP") if axis is Axis.FLOPS else _unit(axis, mark) for mark in marks]
     figure.update_xaxes(type="log", range=[left, right], title=axis.value, tickvals=marks, ticktext=names)
-    figure.update_yaxes(range=[low, high], title="accuracy", tickformat=".0%")
+    figure.update_yaxes(range=[low, high], title="accuracy", tickformat=".1~%")
     figure.update_layout(**_base(520), annotations=_labels(line, (left, right), (low, high), looks))
     return figure
 
@@ -67,8 +67,8 @@ def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
         logs += [spread.min(), spread.max()]
         figure.add_violin(
             x=spread, name=_name(looks[arm]), side="positive", orientation="h", width=1.7, points=False,
-            spanmode="hard", line={"color": looks[arm].colour, "width": 1.5}, meanline={"visible": False}, hoverinfo="skip",
-            box={"visible": True, "width": 0.08}, showlegend=False,
+            spanmode="hard", line={"color": looks[arm].colour, "width": 1.5}, meanline={"visible": False},
+            hoverinfo="skip", box={"visible": True, "width": 0.08}, showlegend=False,
         )  # fmt: skip
     marks = ticks(min(logs, default=0) - 0.1, max(logs, default=1) + 0.1, 6)
     figure.update_xaxes(
@@ -95,7 +95,7 @@ def seconds(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
         )  # fmt: skip
     marks = ticks(least - 0.05, most + 0.05, 6)
     figure.update_xaxes(type="log", title="seconds per question", tickvals=marks, ticktext=[*map(words.seconds, marks)])
-    figure.update_yaxes(title="share answered", tickformat=".0%", range=[0, 1.02])
+    figure.update_yaxes(title="share answered", tickformat=".1~%", range=[0, 1.02])
     figure.update_layout(**_base(120 + 46 * max(len(rows), 5), legend=True))
     return figure
 
@@ -118,7 +118,7 @@ def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figu
             hovertemplate="said %{x:.2f}, right %{y:.1%} (n = %{customdata})<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     figure.update_xaxes(title="confidence", range=[-0.02, 1.04], tickformat=".1f")
-    figure.update_yaxes(title="share right", range=[-0.02, 1.04], tickformat=".0%")
+    figure.update_yaxes(title="share right", range=[-0.02, 1.04], tickformat=".1~%")
     figure.update_layout(**_base(440, legend=True))
     return figure
 

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
-  const narrow = () => window.innerWidth < 640;
+  const widths = { phone: 640, tablet: 860 };
+  const upTo = (screen) => window.innerWidth <= widths[screen];
 
   // Figures name their colours "var(--ink)"; the stylesheet knows what that is in this reader's theme.
   function themed(node) {
@@ -14,14 +15,14 @@
     return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, themed(value)]));
   }
 
-  // A narrow screen has no room for names beside points, nor for every tick.
+  // A small screen has no room for names beside points, a smaller one not even for every tick.
   function fold(layout, arms) {
-    if (layout.annotations?.length) {
+    if (upTo("tablet") && layout.annotations?.length) {
       layout.annotations = [];
       layout.showlegend = true;
-      layout.height += 24 * arms;
+      layout.height += 12 * arms;
     }
-    for (const list of ["tickvals", "ticktext"]) {
+    for (const list of upTo("phone") ? ["tickvals", "ticktext"] : []) {
       const ticks = layout.xaxis[list];
       if (ticks?.length > 4) layout.xaxis[list] = ticks.filter((_, index) => index % 2 === 0);
     }
@@ -31,10 +32,10 @@
     const figure = themed(structuredClone(figures[place.dataset.figure]));
     const lines = themed({ gridcolor: "var(--soft)", linecolor: "var(--line)", zerolinecolor: "var(--soft)" });
     const layout = { ...figure.layout, hoverlabel: themed({ bgcolor: "var(--card)", font: { color: "var(--ink)" } }) };
-    for (const axis of ["xaxis", "yaxis"]) layout[axis] = { ...lines, automargin: true, fixedrange: narrow(), ...layout[axis] };
-    if (narrow()) fold(layout, figure.data.length);
+    for (const axis of ["xaxis", "yaxis"]) layout[axis] = { ...lines, automargin: true, fixedrange: upTo("phone"), ...layout[axis] };
+    fold(layout, figure.data.length);
     Plotly.react(place, figure.data, layout, {
-      responsive: true, displaylogo: false, displayModeBar: narrow() ? false : "hover",
+      responsive: true, displaylogo: false, displayModeBar: upTo("phone") ? false : "hover",
       modeBarButtons: [["toImage", "resetScale2d"]],
     });
   }
@@ -50,7 +51,7 @@
   const redraw = () => drawn.forEach(draw);
   const drawAll = () => places.forEach((place) => { drawn.add(place); draw(place); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  matchMedia("(max-width: 640px)").addEventListener("change", redraw);
+  for (const width of Object.values(widths)) matchMedia(`(max-width: ${width}px)`).addEventListener("change", redraw);
   window.addEventListener("beforeprint", drawAll);
 
   for (const group of document.querySelectorAll(".switch")) {

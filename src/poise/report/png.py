@@ -85,10 +85,13 @@ def _mark(axes: Axes, point: Point, look: Look) -> None:
 
 
 def _frame(axes: Axes, axis: Axis, marks: Sequence[float]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     unit = "FLOP" if axis is Axis.FLOPS else ""
     axes.set_xticks(marks, [words.si(mark, unit) if unit else words.count(mark) for mark in marks])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
     axes.set_xlabel(f"{axis.value} (log scale)", color=_MUTED, labelpad=10)
     axes.set_ylabel("accuracy, 95 % intervals", color=_MUTED, labelpad=10)
     axes.grid(color=_LINE, linewidth=0.8)

@@ -12,7 +12,7 @@ from poise.report.scatter import letters, scatter
 from poise.report.words import Verdict
 
 _STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.OPEN: "yellow"}
-_WIDE = 132  # columns of a terminal that shows every figure
+_WIDE, _NARROW = 132, 100  # columns of a terminal that shows every figure, and of one that must leave some out
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -34,10 +34,10 @@ def table(summary: Summary, width: int = _WIDE) -> Table:
     reach at this cost, in points."""
     grid = Table(box=None, padding=(0, 1), header_style="bold", caption=_caption(summary), caption_justify="left")
     names = letters(summary)
-    cells = [_cells(arm, width >= _WIDE) for arm in summary.arms]
+    cells = [_cells(arm, width) for arm in summary.arms]
     for heading in ("", *(cells[0] if cells else ())):
         text = heading in ("", "arm", " ")
-        grid.add_column(heading, justify="left" if text else "right", no_wrap=True, overflow="ellipsis")
+        grid.add_column(heading, justify="left" if text else "right", no_wrap=heading != "arm", overflow="fold")
     for arm, figures in zip(summary.arms, cells, strict=True):
         grid.add_row(names[arm.arm], *figures.values(), style="" if arm.on_frontier else "dim")
     return grid
@@ -53,8 +53,9 @@ def comparisons(summary: Summary) -> list[Text]:
     return lines
 
 
-def _cells(arm: ArmSummary, wide: bool) -> dict[str, Text | str]:
+def _cells(arm: ArmSummary, width: int) -> dict[str, Text | str]:
     """Figures by heading."""
+    wide = width >= _WIDE
     failed = f" ({arm.failed} failed)" if arm.failed else ""
     cells: dict[str, Text | str] = {
         "arm": Text(words.cut(arm.arm, 40)).append(failed, style="red"),
@@ -64,8 +65,9 @@ def _cells(arm: ArmSummary, wide: bool) -> dict[str, Text | str]:
         "FLOP": words.si(arm.flops.mean) + _spread(arm.flops) * wide,
         "p50": words.seconds(arm.seconds.p50),
         "p95": words.seconds(arm.seconds.p95),
-        "hull": words.points(arm.hull_gap),
     }
+    if width >= _NARROW:
+        cells["hull"] = words.points(arm.hull_gap)
     if wide:
         cells |= {"complete": words.percent(arm.completion.mean), "work": words.seconds(arm.busy_seconds)}
     return cells
@@ -80,7 +82,7 @@ def _caption(summary: Summary) -> Text:
     sizes = {arm.n for arm in summary.arms}
     n = f"n = {min(sizes)}" if len(sizes) == 1 else f"n = {min(sizes, default=0)} to {max(sizes, default=0)}"
     return Text(
-        f"{n} per arm, 95 % intervals. Costs: means per question. ◆: on the frontier. hull: points above a mix of the "
+        f"{n} per arm, 95 % intervals. Costs: means per question. ◆ on the frontier; hull: points above a mix of the "
         f"other arms. Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
         f"{words.bracket(summary.hypervolume, digits=3)}.",
         style="dim",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from rich.text import Text
 from rich.tree import Tree as Branches
 
@@ -12,11 +14,13 @@ from poise.report.nodes import Fate, Node, Tree, grow
 from poise.trace import Opened, Picked, Trace
 
 _SEPARATOR = "  "
+_BESIDE = 54  # columns that the figures beside a text take
 
 
-def trace_tree(trace: Trace, width: int = 72) -> Branches:
-    """A rich tree of a whole, partial or failed trace; texts are cut to `width` characters. Nothing the model wrote is
-    read as markup or as a terminal code."""
+def trace_tree(trace: Trace, width: int | None = None) -> Branches:
+    """A rich tree of a whole, partial or failed trace; texts are cut to `width` characters (None: what the terminal
+    has room for). Nothing the model wrote is read as markup or as a terminal code."""
+    width = width or max(shutil.get_terminal_size().columns - _BESIDE, 24)
     shape = grow(trace)
     root = Branches(_head(shape.opened, width), guide_style="bright_black")
     waiting = [(root, 0)]
@@ -52,7 +56,7 @@ def ending(picked: Picked | None) -> str:
     if picked is None:
         return "no answer: the run ended without a pick"
     sure = f", confidence {picked.confidence:.2f}" if picked.confidence is not None else ""
-    votes = f" by {picked.votes} votes" if picked.votes > 1 else ""
+    votes = f" after {picked.votes} votes" if picked.votes > 1 else ""
     return f"stopped: {picked.stopped.value}; picked #{picked.step}{votes}{sure}"
 
 
@@ -60,7 +64,7 @@ def _head(opened: Opened | None, width: int) -> Text:
     if opened is None:
         return Text("a trace without its opening", style="red")
     plan = opened.plan
-    head = Text(words.cut(opened.request.question, width), style="bold")
+    head = Text(words.cut(opened.request.question, width + _BESIDE), style="bold")
     head.append(f"\n{words.clean(plan.strategy.name)}", style="not bold cyan")
     head.append(f"{_SEPARATOR}{words.clean(plan.because)}", style="not bold dim")
     return head

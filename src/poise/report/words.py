@@ -95,8 +95,8 @@ def sentence(comparison: Comparison, summary: Summary) -> str:
     """One comparison as one sentence, worded the same whichever way it falls."""
     holm = f", Holm p {probability(comparison.p_holm)}" if comparison.p_holm != comparison.p_value else ""
     ratio = comparison.cost_ratio
-    digits = 2 if ratio.mean < 10 else 1 if ratio.mean < 100 else 0
-    cost = f", at {ratio.mean:.3g}x {bracket(ratio, digits=digits)} the {unit_word(summary)}"
+    digits = 2 if ratio.mean < 3 else 1 if ratio.mean < 100 else 0
+    cost = f", at {ratio.mean:.{digits}f}x {bracket(ratio, digits=digits)} the {unit_word(summary)}"
     return (
         f"{clean(comparison.first)} against {clean(comparison.second)}{_accuracies(comparison, summary)} "
         f"(difference {points(comparison.difference.mean)} points {bracket(comparison.difference, 100)}, "

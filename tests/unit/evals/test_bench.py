@@ -145,6 +145,16 @@ async def test_every_item_is_answered_by_every_arm_and_graded(task: str, store: 
     assert summary_from_json(store.read(SUMMARY)) == summary == summary_of(store)
 
 
+async def test_a_summary_has_the_arms_in_the_order_of_the_settings(task: str, tmp_path: Path) -> None:
+    first_asked = set()
+    for seed in range(4):
+        road = FakeRoad()
+        summary = await measure(settings_of(task, seed=seed, limit=1, parallel=1), RunDir(tmp_path / str(seed)), road)
+        assert [arm.arm for arm in summary.arms] == ["direct", "vote"]
+        first_asked.add(road.asked[0][1])
+    assert first_asked == {"direct", "self_consistency"}  # else the order of finishing was never put to the test
+
+
 async def test_arms_share_the_seed_of_an_item_and_items_do_not(task: str, store: RunDir) -> None:
     road = FakeRoad()
     await measure(settings_of(task), store, road)

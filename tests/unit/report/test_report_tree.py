@@ -13,7 +13,7 @@ from poise.trace import Drawn, Failed, Launched, Opened, Picked, Scored, Trace
 
 def shown(trace):
     console = Console(file=io.StringIO(), width=160, color_system=None)
-    console.print(trace_tree(trace))
+    console.print(trace_tree(trace, 72))
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
@@ -53,7 +53,7 @@ vote  deadline 3 s
 ├── ○ #3  It  9 tok closed  1.5 s
 ├── ○ #4  EngineSilent: no byte for 30 s  1.5 s
 ├── ○ #5  never came back
-└── stopped: agreed; picked #1 by 2 votes, confidence 0.50
+└── stopped: agreed; picked #1 after 2 votes, confidence 0.50
     4 calls · 80 prompt + 27 new + 12 scorer tokens · span 1.75 s, work 1.5 s · 3 GFLOP"""
     )
 

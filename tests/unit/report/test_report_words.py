@@ -59,7 +59,7 @@ def test_a_comparison_is_one_sentence_and_the_same_whichever_way_it_falls():
     better = comparison(Interval(0.08, 0.021, 0.139), 0.011, 0.022)
     assert words.sentence(better, summary(better)) == (
         "vote against direct (difference +8.0 points [2.1, 13.9], n = 150, exact McNemar p = .011, Holm p = .022), "
-        "at 7.9x [7.60, 8.20] the FLOPs."
+        "at 7.9x [7.6, 8.2] the FLOPs."
     )
     worse = comparison(Interval(-0.08, -0.139, -0.021), 0.011, 0.011)
     assert "difference \u22128.0 points [\u221213.9, \u22122.1]" in words.sentence(worse, summary(worse))
