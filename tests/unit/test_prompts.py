@@ -126,7 +126,7 @@ def test_a_users_file_is_read_from_its_path(tmp_path):
     assert (prompt.id, prompt.version, prompt.description, prompt.source) == ("mine", 3, "A test.", "here")
     assert prompt.hash == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     assert prompt.render(ask("Q")) == (user("Q?"),)
-    with pytest.raises(DataError, match="gone.md"):
+    with pytest.raises(DataError, match=r"gone\.md"):
         prompts.load(str(tmp_path / "gone.md"))
 
 

@@ -11,6 +11,5 @@ knows what is meant: "50%" is the same as "0.5" and the same as "50", which are 
 from poise.answers.equality import classes, same
 from poise.answers.extraction import extract
 from poise.answers.forms import canonical
-from poise.core import Kind, Rule, Value
 
-__all__ = ["Kind", "Rule", "Value", "canonical", "classes", "extract", "same"]
+__all__ = ["canonical", "classes", "extract", "same"]

@@ -56,7 +56,7 @@ class _Retrying(Wrapper):
         if not failure.retryable:
             return None
         jitter = random.Random(f"{seed} {attempt}").uniform(0.75, 1.25)
-        seconds = self._base_seconds * 2 ** (attempt - 1) * jitter
+        seconds = self._base_seconds * 2.0 ** (attempt - 1) * jitter
         asked = failure.retry_after if isinstance(failure, EngineOverloaded) else None
         if asked is not None and asked > LONGEST_WAIT_SECONDS:
             return None

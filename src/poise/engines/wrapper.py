@@ -1,4 +1,4 @@
-"""What every wrapper of an engine shares: it passes on all but `stream`, and it settles what the streams beneath it do."""
+"""What the wrappers of engines share: all but `stream` is passed on, and the streams beneath are settled."""
 
 from __future__ import annotations
 
