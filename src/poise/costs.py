@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from poise.errors import ConfigError
@@ -53,25 +55,25 @@ class Usage:
     estimated: bool = False
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.calls + other.calls,
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_prompt_tokens + other.cached_prompt_tokens,
-            self.new_tokens + other.new_tokens,
-            self.overrun_tokens + other.overrun_tokens,
-            self.scorer_tokens + other.scorer_tokens,
-            self.thought_tokens + other.thought_tokens,
-            max(self.seconds, other.seconds),
-            self.busy_seconds + other.busy_seconds,
-            self.flops + other.flops,
-            self.money + other.money,
-            self.estimated or other.estimated,
-        )
+        return Usage.total((self, other))
+
+    @classmethod
+    def total(cls, usages: Iterable[Usage]) -> Usage:
+        """The sum of many."""
+        columns = list(zip(*map(_AMOUNTS, usages), strict=True))
+        if not columns:
+            return cls()
+        *amounts, seconds, estimated = columns
+        return cls(**dict(zip(_SUMMED, map(sum, amounts), strict=True)), seconds=max(seconds), estimated=any(estimated))
 
     @property
     def total_tokens(self) -> int:
         """Prompts and everything generated, seen or not."""
         return self.prompt_tokens + self.new_tokens + self.overrun_tokens + self.scorer_tokens + self.thought_tokens
+
+
+_SUMMED = tuple(knob.name for knob in dataclasses.fields(Usage) if knob.name not in ("seconds", "estimated"))
+_AMOUNTS = operator.attrgetter(*_SUMMED, "seconds", "estimated")
 
 
 @dataclass(frozen=True, slots=True)

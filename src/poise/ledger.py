@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from poise.costs import Budget, Card, Usage
 
@@ -26,6 +26,7 @@ class Ledger:
         self.budget, self.parent = budget, parent
         self.spent = Usage()
         self._promised = Usage()
+        self._limited = replace(budget, seconds=None) != Budget()
 
     def grant(self, max_tokens: int, prompt_tokens: int, card: Card, sharers: int = 1) -> Grant | None:
         """Reserve one draw, leaving equal room for the other `sharers`; None when not even one token fits."""
@@ -47,7 +48,8 @@ class Ledger:
 
     def charge(self, usage: Usage) -> None:
         """Book spending that was not reserved (scorers)."""
-        self.spent = self.spent + usage
+        if self._limited:
+            self.spent = self.spent + usage
         if self.parent:
             self.parent.charge(usage)
 
@@ -69,13 +71,14 @@ class Ledger:
         return float(getattr(total, ceiling))
 
     def _promise(self, grant: Grant, sign: int) -> None:
-        self._promised = Usage(
-            calls=self._promised.calls + sign,
-            prompt_tokens=self._promised.prompt_tokens + sign * grant.prompt_tokens,
-            new_tokens=self._promised.new_tokens + sign * grant.max_tokens,
-            flops=self._promised.flops + sign * grant.flops,
-            money=self._promised.money + sign * grant.money,
-        )
+        if self._limited:
+            self._promised = Usage(
+                calls=self._promised.calls + sign,
+                prompt_tokens=self._promised.prompt_tokens + sign * grant.prompt_tokens,
+                new_tokens=self._promised.new_tokens + sign * grant.max_tokens,
+                flops=self._promised.flops + sign * grant.flops,
+                money=self._promised.money + sign * grant.money,
+            )
         if self.parent:
             self.parent._promise(grant, sign)
 

@@ -157,13 +157,9 @@ class Trace:
     @property
     def usage(self) -> Usage:
         """The bill: the sum over events, with the span as `seconds`."""
-        total = Usage()
-        for event in self.events:
-            if isinstance(event, (Drawn, Failed)):
-                total = total + event.usage
-            elif isinstance(event, Scored):
-                total = total + event.score.usage
-        return replace(total, seconds=self.seconds)
+        bills = [event.usage for event in self.events if isinstance(event, (Drawn, Failed))]
+        bills += [event.score.usage for event in self.events if isinstance(event, Scored)]
+        return replace(Usage.total(bills), seconds=self.seconds)
 
     @property
     def first_token_seconds(self) -> float | None:

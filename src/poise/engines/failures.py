@@ -47,7 +47,7 @@ def said_in(text: str) -> str:
         said = re.sub(r"(?s)<(style|script).*?</\1>|<[^>]*>", " ", text)
     while isinstance(said, dict):
         said = next((said[key] for key in ("error", "message", "detail") if said.get(key)), "")
-    return " ".join(str(said).split())[:_LONGEST]
+    return " ".join(str(said or "").split())[:_LONGEST]
 
 
 def retry_after(header: str | None) -> float | None:
