@@ -23,7 +23,7 @@ def listed(context: typer.Context) -> None:
     for row in listing():
         size = f"{row.size / 1e6:.0f} MB" if row.size else "?"
         table.add_row(
-            row.name, row.source, row.licence, size, "yes" if row.cached else "no", "yes" if row.verified else "-"
+            row.name, row.source, row.licence, size, "yes" if row.path else "no", "yes" if row.verified else "-"
         )
     console = Console()
     console.print(table)

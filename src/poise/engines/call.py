@@ -95,7 +95,7 @@ class Call:
 
     async def _open(self) -> aiohttp.ClientResponse:
         self._asked_at = asyncio.get_running_loop().time()
-        self._unseen = 0  # until it answers, nobody knows what it computes
+        self._unseen = self._decoder.unsent * self._decoder.running  # nobody knows what it does before it answers
         try:
             async with asyncio.timeout_at(self._asked_at + self._timeouts.first_byte):
                 response = await self._post()

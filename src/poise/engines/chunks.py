@@ -143,7 +143,7 @@ class Decoder:
         elif usage := chunk.get("usage"):
             total = usage["completion_tokens"]
         else:
-            return 0
+            return pieces
         return max(0, int(total) - sample.tokens)
 
     def _ending(

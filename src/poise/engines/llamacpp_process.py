@@ -49,7 +49,7 @@ class ServerProcess:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._address = Address("", "")
-        self._end = weakref.finalize(self, lambda: None)
+        self._end: weakref.finalize[..., ServerProcess] = weakref.finalize(self, _nothing)
 
     @property
     def running(self) -> Address | None:
@@ -99,12 +99,16 @@ class ServerProcess:
         return self._address
 
 
-def _tell(child: subprocess.Popen[str], settings: dict[str, object]) -> str:
+def _nothing() -> None:
+    """Before the first start there is nothing to end."""
+
+
+def _tell(child: subprocess.Popen[str], settings: Mapping[str, object]) -> str:
     """Hand the settings over and wait for the address; "" when the child ends without one."""
     assert child.stdin is not None
     assert child.stdout is not None
     with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(json.dumps(settings) + "\n")
+        child.stdin.write(json.dumps(dict(settings)) + "\n")
         child.stdin.flush()
     return child.stdout.readline().strip()
 

@@ -23,7 +23,7 @@ from poise.seams import Stream
 @dataclass(frozen=True, slots=True)
 class Script:
     """How one question is answered. `answers`: (value, weight) pairs, the right one first by convention; `tokens`:
-    range of tokens a draw; `steps`: lines of a solution, the last of which has the answer; `failure`: P(a draw fails)."""
+    range of tokens a draw; `steps`: lines of a solution, the last of which answers; `failure`: P(a draw fails)."""
 
     answers: tuple[tuple[str, float], ...]
     tokens: tuple[int, int] = (60, 180)

@@ -19,7 +19,9 @@ def chunk(text="", index=0, finish=None, **extra):
 
 
 def usage(completion_tokens, prompt_tokens=7, **extra):
-    return event({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, **extra}})
+    return event(
+        {"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, **extra}}
+    )
 
 
 DONE = event(b"[DONE]")
@@ -69,10 +71,10 @@ class Wire:
 
 
 class Upstream:
-    """Runs `script(wire)` for every request; keeps what was asked, and how many connections were opened and are open."""
+    """Runs `script(wire)` for every request; keeps what was asked and counts connections."""
 
     def __init__(self, script):
-        self.script, self.asked, self.opened, self.live = script, [], 0, 0
+        self.script, self.asked, self.opened = script, [], 0
         self.tasks = set()
 
     async def __aenter__(self):
@@ -90,7 +92,6 @@ class Upstream:
         self.tasks.add(asyncio.current_task())
         asyncio.current_task().add_done_callback(self.tasks.discard)
         self.opened += 1
-        self.live += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = head.decode().split("\r\n")
@@ -104,7 +105,6 @@ class Upstream:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self.live -= 1
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
