@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
@@ -84,41 +85,36 @@ async def draw(engine, number, sampling=Sampling(max_tokens=400), n=1, most=None
 
 
 async def test_connections_are_used_again(mock):
-    url = mock(TTFT=0, RATE=100_000)
-    engine = OpenAIHTTP(url, "m")
-    clients = 8
+    url, clients = mock(TTFT=0, RATE=100_000), 8
+    async with aclosing(OpenAIHTTP(url, "m")) as engine:
 
-    async def client(first):
-        for number in range(first, 1000, clients):
-            await draw(engine, number, Sampling(max_tokens=2))
+        async def client(first):
+            for number in range(first, 1000, clients):
+                await draw(engine, number, Sampling(max_tokens=2))
 
-    await asyncio.gather(*map(client, range(clients)))
-    await engine.aclose()
-    counters = await stats(url)
+        await asyncio.gather(*map(client, range(clients)))
+        counters = await stats(url)
     assert counters["calls"] == 1000
     assert counters["connections"] <= clients + 2
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 32])
 async def test_cancelled_work_is_billed_to_within_one_percent(mock, at_once):
-    url = mock()
-    engine = OpenAIHTTP(url, "m")
-    dice, billed = random.Random(at_once), []
+    url, dice, billed = mock(), random.Random(at_once), []
+    async with aclosing(OpenAIHTTP(url, "m")) as engine:
 
-    async def cancelled(number):
-        task = asyncio.create_task(draw(engine, number))
-        await asyncio.sleep(dice.uniform(0.05, 0.6))
-        task.cancel()
-        return await task
+        async def cancelled(number):
+            task = asyncio.create_task(draw(engine, number))
+            await asyncio.sleep(dice.uniform(0.05, 0.6))
+            task.cancel()
+            return await task
 
-    for first in range(0, 32 if at_once == 1 else 64, at_once):
-        half = [
-            cancelled(number) if number % 2 else draw(engine, number, most=dice.randint(5, 60))
-            for number in range(first, first + at_once)
-        ]
-        billed += await asyncio.gather(*half)
-    counters = await settled(url)
-    await engine.aclose()
+        def left(number):
+            return cancelled(number) if number % 2 else draw(engine, number, most=dice.randint(5, 60))
+
+        for first in range(0, 32 if at_once == 1 else 64, at_once):
+            billed += await asyncio.gather(*map(left, range(first, first + at_once)))
+        counters = await settled(url)
     assert counters["generated"] > 500
     total = sum(tokens + overrun for tokens, overrun, _ in billed)
     assert abs(total - counters["generated"]) <= 0.01 * counters["generated"], (total, counters)
@@ -126,20 +122,18 @@ async def test_cancelled_work_is_billed_to_within_one_percent(mock, at_once):
 
 async def test_several_samples_are_all_billed(mock):
     url = mock(RATE=2000)
-    engine = OpenAIHTTP(url, "m")
-    tokens, overrun, finishes = await draw(engine, 17, n=4)
-    counters = await settled(url)
-    await engine.aclose()
+    async with aclosing(OpenAIHTTP(url, "m")) as engine:
+        tokens, overrun, finishes = await draw(engine, 17, n=4)
+        counters = await settled(url)
     assert (tokens, overrun, finishes) == (counters["generated"], 0, [Finish.EOS] * 4)
     assert counters["calls"] == 1
 
 
 async def test_a_stop_string_ends_the_work(mock):
     url = mock()
-    engine = OpenAIHTTP(url, "m")
-    tokens, overrun, finishes = await draw(engine, 17, Sampling(max_tokens=400, stop=("\n\n",)))
-    counters = await settled(url)
-    await engine.aclose()
+    async with aclosing(OpenAIHTTP(url, "m")) as engine:
+        tokens, overrun, finishes = await draw(engine, 17, Sampling(max_tokens=400, stop=("\n\n",)))
+        counters = await settled(url)
     assert finishes == [Finish.DELIMITER]
     assert tokens + overrun == counters["generated"]
     assert overrun <= 5
@@ -147,10 +141,9 @@ async def test_a_stop_string_ends_the_work(mock):
 
 async def test_failures_are_tried_again(mock):
     url = mock(TTFT=0, RATE=10_000, FAIL_EVERY=3)
-    engine = limited(retrying(OpenAIHTTP(url, "m"), attempts=4, base_seconds=0.01), 8)
-    answers = await asyncio.gather(*(draw(engine, number) for number in range(60)))
-    counters = await settled(url)
-    await engine.aclose()
+    async with aclosing(limited(retrying(OpenAIHTTP(url, "m"), attempts=8, base_seconds=0.01), 8)) as engine:
+        answers = await asyncio.gather(*(draw(engine, number) for number in range(60)))
+        counters = await settled(url)
     assert all(finishes == [Finish.EOS] for _, _, finishes in answers)
     assert counters["failed"] >= 20
     assert counters["calls"] == 60 + counters["failed"]
@@ -159,9 +152,9 @@ async def test_failures_are_tried_again(mock):
 
 
 async def test_a_silent_server(mock):
-    engine = OpenAIHTTP(mock(SILENT=1), "m", timeouts=Timeouts(first_byte=1.0))
-    began = time.perf_counter()
-    with pytest.raises(EngineSilent):
-        await draw(engine, 17)
-    assert 0.9 <= time.perf_counter() - began <= 1.1 + 0.1
-    await engine.aclose()
+    url = mock(SILENT=1)
+    async with aclosing(OpenAIHTTP(url, "m", timeouts=Timeouts(first_byte=1.0))) as engine:
+        began = time.perf_counter()
+        with pytest.raises(EngineSilent):
+            await draw(engine, 17)
+        assert 0.9 <= time.perf_counter() - began <= 1.1 + 0.1  # and a busy machine

@@ -18,6 +18,7 @@ from poise.engines.sse import Events
 from poise.errors import EngineError, EngineSilent, EngineUnreachable
 
 _TAIL_SECONDS = 2.0  # the usage follows the last sample at once
+_GLANCE_SECONDS = 0.005
 _ERROR_BYTES = 65_536
 
 
@@ -51,7 +52,7 @@ class Call:
         self._events = Events()
         self._pending: deque[Delta] = deque()
         self._response: aiohttp.ClientResponse | None = None
-        self._asked_at = self._last_at = 0.0
+        self._asked_at = 0.0
         self._delivered = 0
         self._unseen: int | None = None  # an estimate, where there has to be one
 
@@ -96,17 +97,19 @@ class Call:
     async def _open(self) -> aiohttp.ClientResponse:
         self._asked_at = asyncio.get_running_loop().time()
         self._unseen = self._decoder.unsent * self._decoder.running  # nobody knows what it does before it answers
+        limits = self._timeouts
         try:
-            async with asyncio.timeout_at(self._asked_at + self._timeouts.first_byte):
+            async with asyncio.timeout_at(self._asked_at + limits.first_byte):
                 response = await self._post()
                 if response.status != 200 or response.content_type == "application/json":
                     raise await _failure(response)
-        except aiohttp.ServerTimeoutError as failure:
-            raise EngineUnreachable(f"no connection within {self._timeouts.connect:g} s") from failure
+        except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectorError) as failure:
+            self._unseen = None
+            raise EngineUnreachable(f"no connection within {limits.connect:g} s: {_name(failure)}") from failure
         except TimeoutError as failure:
-            raise EngineSilent(f"no answer within {self._timeouts.first_byte:g} s") from failure
+            raise EngineSilent(f"no answer within {limits.first_byte:g} s") from failure
         except (aiohttp.ClientError, OSError) as failure:
-            raise EngineUnreachable(f"no connection: {failure or type(failure).__name__}") from failure
+            raise EngineUnreachable(f"no answer: {_name(failure)}") from failure
         except EngineError:
             self._unseen = None
             raise
@@ -115,25 +118,23 @@ class Call:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The next piece of the answer; empty at its end, and when every sample has ended and no more is said."""
-        now = asyncio.get_running_loop().time
         by = self._asked_at + self._timeouts.first_byte
         if self._decoder.begun:
-            by = now() + (self._timeouts.idle if self._decoder.running else _TAIL_SECONDS)
+            patience = self._timeouts.idle if self._decoder.running else _TAIL_SECONDS
+            by = asyncio.get_running_loop().time() + patience
         try:
             async with asyncio.timeout_at(by):
-                piece = await response.content.readany()
+                return await response.content.readany()
         except TimeoutError as failure:
             if not self._decoder.running:
                 return b""
             self._give_up(response)
-            limits = self._timeouts
-            silence = f"{limits.idle:g} s in the middle" if self._decoder.begun else f"{limits.first_byte:g} s"
+            idle, first = self._timeouts.idle, self._timeouts.first_byte
+            silence = f"{idle:g} s in the middle" if self._decoder.begun else f"{first:g} s"
             raise EngineSilent(f"nothing came for {silence}") from failure
         except (aiohttp.ClientError, OSError) as failure:
             self._give_up(response)
-            raise EngineUnreachable(f"the connection broke: {failure or type(failure).__name__}") from failure
-        self._last_at = now()
-        return piece
+            raise EngineUnreachable(f"the connection broke: {_name(failure)}") from failure
 
     def _give_up(self, response: aiohttp.ClientResponse) -> None:
         response.close()
@@ -156,25 +157,24 @@ class Call:
 
     async def _drain(self, response: aiohttp.ClientResponse, seconds: float) -> bool:
         """Count what still comes; whether its end was heard."""
-        try:
-            async with asyncio.timeout(seconds):
-                while piece := await response.content.readany():
-                    for data in self._events.feed(piece):
-                        with contextlib.suppress(EngineError):
-                            self._decoder.decode(data)
-        except TimeoutError:
-            return False
-        except (aiohttp.ClientError, OSError):
-            pass  # to break off in the middle is how a server takes leave of a client that has gone
-        return True
+        for patience in (seconds, _GLANCE_SECONDS):  # the glance sees what came while it was we who were held up
+            try:
+                async with asyncio.timeout(patience):
+                    while piece := await response.content.readany():
+                        for data in self._events.feed(piece):
+                            with contextlib.suppress(EngineError):
+                                self._decoder.decode(data)
+                return True
+            except TimeoutError:
+                continue
+            except (aiohttp.ClientError, OSError):
+                return True  # to break off in the middle is how a server takes leave of a client that has gone
+        return False
 
     def _estimate(self, heard_end: bool) -> None:
-        decoder, now = self._decoder, asyncio.get_running_loop().time()
-        unseen = float(decoder.unsent * decoder.running if decoder.generated else 0)
-        if not heard_end and self._last_at:
-            unseen += decoder.generated / (self._last_at - self._asked_at) * (now - self._last_at)
-        if unseen or not heard_end:
-            self._unseen = min(round(unseen), decoder.room)
+        """What it computed and did not send. A server that was not heard to stop is taken to be one token on."""
+        each = self._decoder.unsent if heard_end else max(1, self._decoder.unsent)
+        self._unseen = min(each * (self._decoder.running + self._decoder.cut), self._decoder.room) or None
 
     def _without_secret(self, text: str) -> str:
         return text.replace(self._secret, "***") if self._secret else text
@@ -193,9 +193,15 @@ def _hang_up(response: aiohttp.ClientResponse) -> bool:
 async def _failure(response: aiohttp.ClientResponse) -> EngineError:
     """The error that an answer other than a stream stands for."""
     body = b""
-    while len(body) < _ERROR_BYTES and (piece := await response.content.readany()):
-        body += piece
-    response.close()
+    try:
+        while len(body) < _ERROR_BYTES and (piece := await response.content.readany()):
+            body += piece
+    finally:
+        response.close()
     if response.status == 200:
         return EngineError(f"the server did not stream: {said_in(body.decode('utf-8', 'replace'))}")
     return failure_of_answer(response.status, response.headers, body)
+
+
+def _name(failure: Exception) -> str:
+    return str(failure) or type(failure).__name__

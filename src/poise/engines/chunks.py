@@ -29,7 +29,7 @@ class Decoder:
     usage of the call (n = 1 only: of several samples servers count one, or all). A stop string that the server
     has cut off is put back: it belongs to the step. Reasoning that a server keeps apart from the text is counted, not
     shown. `unsent`: see Traits; `running`: samples that have not ended; `begun`: something was said; `done`: all was;
-    `cut`: a sample met a stop string that only we look for."""
+    `cut`: samples that met a stop string that only we look for."""
 
     def __init__(self, traits: Traits, sampling: Sampling, n: int) -> None:
         self._traits, self._alternatives = traits, sampling.top_logprobs or 0
@@ -44,7 +44,8 @@ class Decoder:
         self._total: int | None = None
         self._most_tokens = n * sampling.max_tokens
         self.unsent, self.running = traits.unsent, n
-        self.begun = self.done = self.cut = False
+        self.begun = self.done = False
+        self.cut = 0
 
     @property
     def generated(self) -> int:
@@ -60,7 +61,7 @@ class Decoder:
     @property
     def ended(self) -> bool:
         """Whether nothing more is wanted: the server said so, or every sample has ended and one was cut by us."""
-        return self.done or (self.cut and not self.running)
+        return self.done or (self.cut > 0 and not self.running)
 
     def decode(self, data: bytes) -> list[Delta]:
         """The deltas of one event. Raises EngineError for an error that the server reports and for what is no chunk."""
@@ -154,7 +155,7 @@ class Decoder:
             window, before = sample.tail + text, len(sample.tail)
             ends = [at + len(stop) for stop in self._watched if (at := window.find(stop)) >= 0]
             if ends:
-                self.cut = self.cut or not choice.get("finish_reason")
+                self.cut += not choice.get("finish_reason")
                 return text[: min(ends) - before], Finish.DELIMITER
             sample.tail = window[-self._reach :] if self._reach else ""
         reason = choice.get("finish_reason")

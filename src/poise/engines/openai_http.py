@@ -22,7 +22,7 @@ from poise.seams import Stream
 
 __all__ = ["OpenAIHTTP", "Timeouts", "detect"]
 
-_KEEP_ALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn and llama.cpp drop an idle connection
+_KEEP_ALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn, and so vLLM, drops an idle connection
 
 
 @dataclass(eq=False)
@@ -97,8 +97,12 @@ class OpenAIHTTP:
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
+        if self.dialect.traits.reuse:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        else:
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, connect=self.timeouts.connect),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -143,6 +143,13 @@ async def test_connections_are_used_again():
         assert upstream.opened <= 5
 
 
+async def test_connections_that_the_server_will_close_are_not_used_again():
+    async with served(answering(*WHOLE), dialect=Dialect.LLAMACPP) as (engine, upstream):
+        for _ in range(3):
+            await texts(engine)
+        assert upstream.opened == 3
+
+
 async def test_a_reader_who_leaves_after_the_finish_keeps_the_connection():
     async with served(answering(*WHOLE)) as (engine, upstream):
         for _ in range(5):
