@@ -22,6 +22,16 @@ def prompt_bound(prompt: Prompt) -> int:
     return sum(len(message.text.encode()) + 16 for message in prompt) + 16
 
 
+@dataclass(frozen=True, slots=True)
+class PromptBill:
+    """The prompt of a draw: its tokens, whether the engine said so, and whether another draw of the same call is
+    charged for it."""
+
+    tokens: int
+    exact: bool
+    shared: bool = False
+
+
 @dataclass(slots=True)
 class Collected:
     """What one stream has delivered so far. `started` and `first` are clock readings."""
@@ -64,19 +74,19 @@ class Collected:
             tuple(token for delta in self.deltas for token in delta.token_ids),
         )
 
-    def bill(self, card: Card, ended: float, overrun: Overrun, prompt_guess: int) -> Usage:
-        """What this draw cost. `prompt_guess` stands in, flagged, where the engine never said."""
-        prompt_tokens = prompt_guess if self.prompt_tokens is None else self.prompt_tokens
+    def bill(self, card: Card, ended: float, overrun: Overrun, prompt: PromptBill) -> Usage:
+        """What this draw cost."""
         executed = self.new_tokens + overrun.tokens + self.thought_tokens
+        charged = 0 if prompt.shared else prompt.tokens
         return Usage(
             calls=1,
-            prompt_tokens=prompt_tokens,
-            cached_prompt_tokens=self.cached_tokens,
+            prompt_tokens=charged,
+            cached_prompt_tokens=0 if prompt.shared else self.cached_tokens,
             new_tokens=self.new_tokens,
             overrun_tokens=overrun.tokens,
             thought_tokens=self.thought_tokens,
             busy_seconds=ended - self.started,
-            flops=card.flops(prompt_tokens, self.cached_tokens, executed),
-            money=card.money(prompt_tokens, executed),
-            estimated=self.prompt_tokens is None or not overrun.exact,
+            flops=card.flops(prompt.tokens, prompt.tokens if prompt.shared else self.cached_tokens, executed),
+            money=card.money(charged, executed),
+            estimated=not (prompt.exact and overrun.exact),
         )

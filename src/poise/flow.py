@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from poise.core import ROOT, Ability, Message, Prompt, Role, Sampling, Score, Step
 from poise.costs import Overrun, Usage
-from poise.draws import Collected, prompt_bound
+from poise.draws import Collected, PromptBill, prompt_bound
 from poise.errors import ConfigError, RunError, ScorerError
 from poise.ledger import Grant, Ledger
 from poise.seams import Done, Engine, Watch
@@ -19,7 +21,7 @@ from poise.trace import Drawn, Failed, Launched, Scored
 
 @dataclass(slots=True, eq=False)
 class _Launch:
-    """One draw in flight."""
+    """One draw in flight; `group`: the draws that share its call, itself included."""
 
     id: int
     parent: Step
@@ -29,6 +31,7 @@ class _Launch:
     watch: Watch | None
     grant: Grant
     got: Collected
+    group: list[_Launch] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     begun: bool = False
     settled: bool = False
@@ -53,12 +56,32 @@ class LiveFlow:
     def launch(
         self, parent: Step = ROOT, sampling: Sampling | None = None, *, suffix: str = "", watch: Watch | None = None
     ) -> int | None:
-        return self.launch_shared(parent, sampling or self.sampling, suffix, watch, 1)
+        launch = self._admit(parent, sampling or self.sampling, suffix, watch)
+        return self._begin([launch]) if launch else None
 
-    def launch_shared(
-        self, parent: Step, sampling: Sampling, suffix: str, watch: Watch | None, sharers: int
-    ) -> int | None:
-        """`launch` that leaves equal room for `sharers` draws, itself included."""
+    def launch_all(self, parents: Sequence[Step], sampling: Sampling) -> list[int]:
+        """One draw per parent, each with equal room; ids of those that fit. Neighbours with one parent share a call
+        where the engine samples several at once, so that their prompt is read once."""
+        ids: list[int] = []
+        for parent, run in itertools.groupby(parents):
+            waiting = len(list(run))
+            most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
+            while waiting:
+                group = [
+                    launch
+                    for left in range(waiting, max(waiting - most, 0), -1)
+                    if (launch := self._admit(parent, sampling, "", None, left))
+                ]
+                waiting -= most if len(group) == most else waiting
+                if group:
+                    self._begin(group)
+                    ids += [launch.id for launch in group]
+        return ids
+
+    def _admit(
+        self, parent: Step, sampling: Sampling, suffix: str, watch: Watch | None, sharers: int = 1
+    ) -> _Launch | None:
+        """Reserve, record and seed one draw, leaving equal room for `sharers` draws; None where no ceiling has room."""
         stage = self.stage
         if stage.halted:
             return None
@@ -72,13 +95,18 @@ class LiveFlow:
         seed = stage.child_seed(parent.id, id)
         drawn = replace(sampling, max_tokens=grant.max_tokens, seed=seed)
         stage.record(Launched(stage.now(), id, parent.id, self.role, self.engine.name, grant.max_tokens, seed))
-        launch = _Launch(id, parent, prompt, drawn, suffix, watch, grant, Collected(stage.now()))
-        launch.task = asyncio.get_running_loop().create_task(self._draw(launch))
-        launch.task.add_done_callback(lambda _: self._over(launch))
-        self._launches[id] = launch
-        self.pending += 1
-        stage.on_halt(id, lambda: self.cancel(id))
-        return id
+        return _Launch(id, parent, prompt, drawn, suffix, watch, grant, Collected(stage.now()))
+
+    def _begin(self, group: list[_Launch]) -> int:
+        """Start one call for a group; the id of its first draw."""
+        task = asyncio.get_running_loop().create_task(self._draw(group))
+        for launch in group:
+            launch.task, launch.group = task, group
+            self._launches[launch.id] = launch
+            self.stage.on_halt(launch.id, functools.partial(self.cancel, launch.id))
+        self.pending += len(group)
+        task.add_done_callback(lambda _: self._over(group))
+        return group[0].id
 
     def score(self, step: Step) -> None:
         """Score one path beside the draws."""
@@ -87,12 +115,13 @@ class LiveFlow:
         self.pending += 1
 
     def cancel(self, id: int) -> None:
-        """Close one pending draw."""
+        """Close one pending draw; draws that share a call are closed when the last of them is cancelled."""
         launch = self._launches.get(id)
-        if launch and launch.task and not launch.dropped and not launch.task.done():
+        if launch and launch.task and not (launch.dropped or launch.settled or launch.task.done()):
             launch.dropped = True
             self.pending -= 1
-            launch.task.cancel()
+            if all(one.dropped or one.settled for one in launch.group):
+                launch.task.cancel()
             self._wake.set()
 
     async def __aenter__(self) -> LiveFlow:
@@ -103,7 +132,7 @@ class LiveFlow:
             self.cancel(id)
         for task in self._scores:
             task.cancel()
-        rest = [launch.task for launch in self._launches.values() if launch.task] + list(self._scores)
+        rest = {launch.task for launch in self._launches.values() if launch.task} | self._scores
         if rest:
             await asyncio.gather(*rest, return_exceptions=True)
 
@@ -141,35 +170,49 @@ class LiveFlow:
         path = self.stage.path(parent) if parent.id else ()
         return base + sum(step.draft.tokens + len(step.suffix.encode()) for step in path) + len(suffix.encode())
 
-    async def _draw(self, launch: _Launch) -> None:
-        stage, got = self.stage, launch.got
-        launch.begun = True
-        stream = self.engine.stream(launch.prompt, launch.sampling)
+    async def _draw(self, group: list[_Launch]) -> None:
+        stage, head = self.stage, group[0]
+        for launch in group:
+            launch.begun = True
+        stream = self.engine.stream(head.prompt, _sampling_of(group), len(group))
         error: RunError | None = None
         try:
             async for delta in stream:
-                got.add(delta, stage.now)
+                launch = group[delta.index]
+                launch.got.add(delta, stage.now)
                 if stage.trace.followed:
                     stage.trace.hint(launch.id, delta)
-                if launch.watch and launch.watch(got.deltas):
+                if launch.watch and launch.watch(launch.got.deltas):
                     break
+                if delta.finish and sum(not one.settled for one in group) > 1:
+                    self._settle(launch, None, None)
         except asyncio.CancelledError:
-            if not launch.dropped:  # the whole run is being torn down: settle, then let go
-                self._settle(launch, await stream.aclose(), None)
+            if not all(one.dropped or one.settled for one in group):  # the whole run is torn down: settle, then let go
+                self._settle_rest(group, await stream.aclose(), None)
                 raise
         except RunError as failure:
             error = failure
-        self._settle(launch, await stream.aclose(), error)
+        self._settle_rest(group, await stream.aclose(), error)
 
-    def _settle(self, launch: _Launch, overrun: Overrun, error: RunError | None) -> None:
+    def _settle_rest(self, group: list[_Launch], overrun: Overrun, error: RunError | None) -> None:
+        """The first draw still open bears what the call shared: its prompt and its overrun."""
+        shared: Overrun | None = overrun
+        for launch in group:
+            if not launch.settled:
+                self._settle(launch, shared, None if launch.got.finish else error)
+                shared = None
+
+    def _settle(self, launch: _Launch, overrun: Overrun | None, error: RunError | None) -> None:
         """Write the event, book the bill, hand over the completion. Runs exactly once a launch."""
         launch.settled = True
         stage, got = self.stage, launch.got
+        said = next((one.got.prompt_tokens for one in launch.group if one.got.prompt_tokens is not None), None)
         unread = 0 if error and got.first is None else min(launch.grant.prompt_tokens, _guess(launch.prompt))
-        usage = got.bill(self.engine.card, stage.now(), overrun, unread) if launch.begun else Usage()
+        prompt = PromptBill(unread if said is None else said, said is not None, shared=overrun is None)
+        usage = got.bill(self.engine.card, stage.now(), overrun or Overrun(), prompt) if launch.begun else Usage()
         self.ledger.settle(launch.grant, usage)
-        if got.prompt_tokens is not None and launch.prompt is self.prompt:
-            stage.prompt_tokens[(self.engine.name, self.prompt[-1].text)] = got.prompt_tokens
+        if said is not None and launch.prompt is self.prompt:
+            stage.prompt_tokens[(self.engine.name, self.prompt[-1].text)] = said
         if error:
             stage.last_error = error
             stage.record(Failed(stage.now(), launch.id, type(error).__name__, str(error), usage))
@@ -184,12 +227,13 @@ class LiveFlow:
         if not launch.dropped:
             self._complete(done)
 
-    def _over(self, launch: _Launch) -> None:
-        """The task ended. One cancelled before it ran, or while it was closing, has not settled yet."""
-        self._launches.pop(launch.id, None)
-        if not launch.settled:
-            self._settle(launch, Overrun(0, exact=not launch.begun), None)
-        if launch.task and not launch.task.cancelled() and (failure := launch.task.exception()):
+    def _over(self, group: list[_Launch]) -> None:
+        """The task ended. Draws cancelled before it ran, or while it was closing, have not settled yet."""
+        for launch in group:
+            self._launches.pop(launch.id, None)
+        self._settle_rest(group, Overrun(0, exact=not group[0].begun), None)
+        task = group[0].task
+        if task and not task.cancelled() and (failure := task.exception()):
             self._break(failure)
 
     def _break(self, failure: BaseException) -> None:
@@ -204,6 +248,11 @@ class LiveFlow:
             self._break(failure)
             raise
         self._complete(Done(step.id, step, score))
+
+
+def _sampling_of(group: Sequence[_Launch]) -> Sampling:
+    """The first draw's sampling under the tightest grant of the group."""
+    return replace(group[0].sampling, max_tokens=min(launch.sampling.max_tokens for launch in group))
 
 
 def _guess(prompt: Prompt) -> int:

@@ -37,13 +37,9 @@ class LiveRun:
 
     async def draw(self, parents: Sequence[Step], sampling: Sampling | None = None) -> list[Step]:
         async with self._flow() as flow:
-            drawn = sampling or self.sampling
-            ids = [
-                flow.launch_shared(parent, drawn, "", None, len(parents) - index)
-                for index, parent in enumerate(parents)
-            ]
+            ids = flow.launch_all(parents, sampling or self.sampling)
             steps = {done.id: done.step async for done in flow}
-        return [step for id in ids if id is not None and (step := steps.get(id))]
+        return [step for id in ids if (step := steps.get(id))]
 
     async def score(self, steps: Sequence[Step]) -> list[Score]:
         return await score_paths(self._stage, self._ledger, steps)

@@ -93,23 +93,29 @@ REQUEST = Request.ask("What is 3 + 4?", Kind.NUMBER, Sampling(max_tokens=64))
 def check_strategy(strategy: Strategy, scorer: Scorer | None = None, script: ScriptOf = _script) -> None:
     """The laws of a strategy: an answer comes; same seed, same trace; no ceiling is ever passed; the deadline is kept
     and answered as soon as one draft exists; usage equals the engine's own counter. Raises AssertionError."""
-    answer, engine = _solved(strategy, scorer, script)
+    for slots in (0, 16):
+        _check_laws(strategy, scorer, script, slots)
+
+
+def _check_laws(strategy: Strategy, scorer: Scorer | None, script: ScriptOf, slots: int) -> None:
+    """With one call a draw, and with draws that share calls."""
+    answer, engine = _solved(strategy, scorer, script, slots=slots)
     assert answer.text, f"{strategy.name}: no text"
     _check_bill(strategy, answer, engine)
-    again, _ = _solved(strategy, scorer, script)
+    again, _ = _solved(strategy, scorer, script, slots=slots)
     assert timeless(answer.trace) == timeless(again.trace), f"{strategy.name}: same seed, another trace"
     for new_tokens in (40, 64, 150):
-        _check_ceiling(strategy, scorer, script, Budget(new_tokens=new_tokens))
-    _check_ceiling(strategy, scorer, script, Budget(calls=2))
-    _check_ceiling(strategy, scorer, script, Budget(total_tokens=1_000))
+        _check_ceiling(strategy, scorer, script, Budget(new_tokens=new_tokens), slots)
+    _check_ceiling(strategy, scorer, script, Budget(calls=2), slots)
+    _check_ceiling(strategy, scorer, script, Budget(total_tokens=1_000), slots)
     for seconds in (0.3, 0.5, 1.0):
-        _check_deadline(strategy, scorer, script, seconds)
+        _check_deadline(strategy, scorer, script, seconds, slots)
 
 
 def _solved(
-    strategy: Strategy, scorer: Scorer | None, script: ScriptOf, budget: Budget = Budget()
+    strategy: Strategy, scorer: Scorer | None, script: ScriptOf, budget: Budget = Budget(), slots: int = 0
 ) -> tuple[Answer, Scripted]:
-    engine = Scripted(script, per_delta=4)
+    engine = Scripted(script, per_delta=4, slots=slots)
     plan = Plan(strategy, (("main", engine.name),), scorer.name if scorer else None)
     request = dataclasses.replace(REQUEST, goal=Goal(budget))
     scorers = {scorer.name: scorer} if scorer else {}
@@ -126,8 +132,8 @@ def _check_bill(strategy: Strategy, answer: Answer, engine: Scripted) -> None:
     assert isinstance(answer.trace.events[-1], Picked), f"{strategy.name}: events after the pick"
 
 
-def _check_ceiling(strategy: Strategy, scorer: Scorer | None, script: ScriptOf, budget: Budget) -> None:
-    answer, engine = _solved(strategy, scorer, script, budget)
+def _check_ceiling(strategy: Strategy, scorer: Scorer | None, script: ScriptOf, budget: Budget, slots: int) -> None:
+    answer, engine = _solved(strategy, scorer, script, budget, slots)
     usage = answer.usage
     spent = usage.new_tokens + usage.overrun_tokens + usage.scorer_tokens
     assert budget.new_tokens is None or spent <= budget.new_tokens, f"{strategy.name}: {spent} tokens of {budget}"
@@ -137,8 +143,8 @@ def _check_ceiling(strategy: Strategy, scorer: Scorer | None, script: ScriptOf, 
     _check_bill(strategy, answer, engine)
 
 
-def _check_deadline(strategy: Strategy, scorer: Scorer | None, script: ScriptOf, seconds: float) -> None:
-    answer, engine = _solved(strategy, scorer, script, Budget(seconds=seconds))
+def _check_deadline(strategy: Strategy, scorer: Scorer | None, script: ScriptOf, seconds: float, slots: int) -> None:
+    answer, engine = _solved(strategy, scorer, script, Budget(seconds=seconds), slots)
     assert answer.trace.seconds <= seconds + 0.05, f"{strategy.name}: {answer.trace.seconds} s of {seconds} s"
     _check_bill(strategy, answer, engine)
 

@@ -225,6 +225,42 @@ class Watching(Plain):
         return None
 
 
+def shared(strategy, script=SURE, budget=Budget(), slots=16):
+    engine = Scripted(lambda _: script, per_delta=1, slots=slots)
+    plan = Plan(strategy, (("main", "scripted"),), budget=budget)
+    return virtual(solve(REQUEST, plan, {"scripted": engine}, seed=1)), engine
+
+
+def test_draws_of_one_parent_share_a_call_and_its_prompt():
+    answer, engine = shared(SelfConsistency(8))
+    single = run(SelfConsistency(8))
+    assert answer.usage.calls == 8
+    assert answer.usage.prompt_tokens * 8 == single.usage.prompt_tokens
+    assert answer.usage.new_tokens == engine.generated
+    assert answer.usage.flops < single.usage.flops
+    assert answer.trace.steps[1].draft == single.trace.steps[1].draft
+
+
+def test_no_call_has_more_samples_than_the_engine_has_slots():
+    answer, _ = shared(SelfConsistency(8), slots=3)
+    assert [event.usage.prompt_tokens > 0 for event in answer.trace.of(Drawn)].count(True) == 3
+
+
+def test_finished_samples_of_a_closed_call_still_vote():
+    uneven = replace(SURE, tokens=(20, 400), answers=(("7", 0.9), ("8", 0.1)))
+    answer, engine = shared(SelfConsistency(8), uneven, Budget(seconds=1.5))
+    finishes = [step.draft.finish for step in answer.trace.steps.values()]
+    assert answer.stopped is Stopped.DEADLINE
+    assert answer.value is not None
+    assert 0 < finishes.count(Finish.CLOSED) < 8
+    assert answer.usage.new_tokens + answer.usage.overrun_tokens == engine.generated
+
+
+def test_a_failed_call_fails_the_samples_that_had_not_ended():
+    with pytest.raises(NoAnswer):
+        shared(SelfConsistency(4), replace(SURE, failure=1.0))
+
+
 def test_a_watch_closes_its_stream():
     answer = run(Watching())
     (step,) = answer.trace.steps.values()

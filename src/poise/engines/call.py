@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class Call:
 
     async def _open(self) -> aiohttp.ClientResponse:
         self._asked_at = asyncio.get_running_loop().time()
-        self._unseen = self._decoder.unsent * self._decoder.running  # nobody knows what it does before it answers
+        self._unseen = math.ceil(self._decoder.unsent) * self._decoder.running  # nobody knows what it does till then
         limits = self._timeouts
         try:
             async with asyncio.timeout_at(self._asked_at + limits.first_byte):
@@ -172,9 +173,12 @@ class Call:
         return False
 
     def _estimate(self, heard_end: bool) -> None:
-        """What it computed and did not send. A server that was not heard to stop is taken to be one token on."""
-        each = self._decoder.unsent if heard_end else max(1, self._decoder.unsent)
-        self._unseen = min(each * (self._decoder.running + self._decoder.cut), self._decoder.room) or None
+        """What it computed and did not send; a server that was not heard to stop is taken to be one token on. Half a
+        token is rounded up in every other draw, so that many small bills are right in sum."""
+        decoder = self._decoder
+        each = decoder.unsent if heard_end else max(1.0, decoder.unsent)
+        if expected := each * (decoder.running + decoder.cut):
+            self._unseen = min(math.floor(expected + decoder.generated % 2 / 2), decoder.room)
 
     def _without_secret(self, text: str) -> str:
         return text.replace(self._secret, "***") if self._secret else text
@@ -182,9 +186,12 @@ class Call:
 
 def _hang_up(response: aiohttp.ClientResponse) -> bool:
     """Close our half of the connection; False where there are no halves (TLS)."""
-    transport = response.connection.transport if response.connection else None
-    if transport is None or not transport.can_write_eof():
+    connection = response.connection
+    transport = connection.transport if connection else None
+    if connection is None or transport is None or not transport.can_write_eof():
         return False
+    if connection.protocol is not None:
+        connection.protocol.force_close()  # or half a connection would be used again if the answer ends after all
     with contextlib.suppress(OSError):  # the server may have gone first
         transport.write_eof()
     return True

@@ -14,7 +14,7 @@ from poise.errors import EngineError, EngineRefused, EngineUnreachable
 
 @dataclass(slots=True)
 class _Sample:
-    """One sample so far: tokens delivered, and the end of its text where a stop string may have begun."""
+    """One sample so far: its tokens, and the end of its text, where a stop string may have begun."""
 
     tokens: int = 0
     tail: str = ""
@@ -34,14 +34,13 @@ class Decoder:
     def __init__(self, traits: Traits, sampling: Sampling, n: int) -> None:
         self._traits, self._alternatives = traits, sampling.top_logprobs or 0
         self._served = bool(sampling.stop) and traits.stop_field is not None  # the server looks for the stop strings
-        self._watched = () if self._served else sampling.stop  # we do
+        self._watched = () if self._served else tuple(filter(None, sampling.stop))  # we do
         self._reach = max(map(len, self._watched), default=1) - 1
         self._samples = [_Sample() for _ in range(n)]
         self._prompt: tuple[int | None, int | None] = (None, None)
         self._prompt_told: tuple[int | None, int | None] = (None, None)
         self._held: Delta | None = None
-        self._late_tokens = 0
-        self._total: int | None = None
+        self._total = 0
         self._most_tokens = n * sampling.max_tokens
         self.unsent, self.running = traits.unsent, n
         self.begun = self.done = False
@@ -50,8 +49,11 @@ class Decoder:
     @property
     def generated(self) -> int:
         """Tokens of all samples so far, delivered or not."""
-        counted = sum(sample.tokens for sample in self._samples) + self._late_tokens
-        return max(counted, self._total or 0) if len(self._samples) == 1 else counted
+        return max(self._counted, self._total) if len(self._samples) == 1 else self._counted
+
+    @property
+    def _counted(self) -> int:
+        return sum(sample.tokens for sample in self._samples)
 
     @property
     def room(self) -> int:
@@ -75,7 +77,7 @@ class Decoder:
                 raise failure_of_event(error)
             self._note_usage(chunk)
             deltas = [self._delta(choice, chunk) for choice in chunk.get("choices") or ()]
-        except (ValueError, TypeError, LookupError, AttributeError) as flaw:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as flaw:
             raise EngineError(f"the server sent what is no chunk of a chat completion: {data[:200]!r}") from flaw
         return [delta for delta in deltas if delta]
 
@@ -85,20 +87,19 @@ class Decoder:
             raise EngineUnreachable("the stream ended before the text did")
         if self._held is None:
             return []
-        uncounted = self.generated - self._late_tokens - sum(sample.tokens for sample in self._samples)
         prompt_tokens, cached_tokens = self._prompt_news()
-        tokens = self._held.tokens + uncounted
+        tokens = self._held.tokens + self.generated - self._counted
         return [replace(self._held, tokens=tokens, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens)]
 
     def _note_usage(self, chunk: dict[str, Any]) -> None:
         usage, timings = chunk.get("usage"), chunk.get("timings") if self._traits.counts else None
         if timings:
-            self._prompt = timings["cache_n"] + timings["prompt_n"], timings["cache_n"]
+            self._prompt = int(timings["cache_n"]) + int(timings["prompt_n"]), int(timings["cache_n"])
         elif usage:
             details = usage.get("prompt_tokens_details") or {}
-            self._prompt = usage.get("prompt_tokens"), details.get("cached_tokens")
-        if usage and not chunk.get("choices"):
-            self._total = usage.get("completion_tokens")
+            self._prompt = _count(usage.get("prompt_tokens")), _count(details.get("cached_tokens"))
+        if usage:
+            self._total = int(usage.get("completion_tokens") or 0)
 
     def _prompt_news(self) -> tuple[int | None, int | None]:
         """What is known of the prompt and no delta has told yet."""
@@ -117,10 +118,9 @@ class Decoder:
         entries = (choice.get("logprobs") or {}).get("content") or ()
         pieces = len(entries) or (1 if text or said.get("reasoning_content") or said.get("reasoning") else 0)
         tokens = self._new_tokens(sample, chunk, pieces)
-        if sample.ended:
-            self._late_tokens += tokens
-            return None
         sample.tokens += tokens
+        if sample.ended:
+            return None
         text, finish = self._ending(sample, text, choice, chunk)
         if not (text or tokens or finish):
             return None
@@ -155,7 +155,7 @@ class Decoder:
             window, before = sample.tail + text, len(sample.tail)
             ends = [at + len(stop) for stop in self._watched if (at := window.find(stop)) >= 0]
             if ends:
-                self.cut += not choice.get("finish_reason")
+                self.cut += 0 if choice.get("finish_reason") else 1
                 return text[: min(ends) - before], Finish.DELIMITER
             sample.tail = window[-self._reach :] if self._reach else ""
         reason = choice.get("finish_reason")
@@ -185,12 +185,16 @@ class Decoder:
             return (), (), token_ids
         count = self._alternatives
         return (
-            tuple([entry["logprob"] for entry in entries]),
+            tuple([float(entry["logprob"]) for entry in entries]),
             tuple([tuple([top["logprob"] for top in entry["top_logprobs"][:count]]) for entry in entries])
             if count
             else (),
             token_ids or tuple([entry["id"] for entry in entries if "id" in entry]),
         )
+
+
+def _count(said: Any) -> int | None:
+    return None if said is None else int(said)
 
 
 def _without_halves(text: str) -> str:

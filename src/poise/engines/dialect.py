@@ -30,14 +30,14 @@ class Traits:
 
     `counts`: every chunk says how many tokens its sample has. `stop_field`: the field of the last chunk that says which
     stop string ended the sample (None: nobody says, so stop strings are found on our side and the stream is closed
-    there). `unsent`: tokens a sample is computed on after the server notices that we closed, never sent to anyone.
-    `reuse`: a connection serves more than one call.
-    `extra` and `stream_extra` are put into the request and its stream_options."""
+    there). `unsent`: tokens by which a sample goes on, on average, after the server has noticed that we closed, and
+    which it sends to nobody. `reuse`: a connection serves more than one call. `extra` and `stream_extra` are put into
+    the request and its stream_options."""
 
     can: frozenset[Ability]
     counts: bool = False
     stop_field: str | None = None
-    unsent: int = 0
+    unsent: float = 0.0
     reuse: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
     stream_extra: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +53,7 @@ _TRAITS = {
         can=_COMMON | {Ability.CONTINUES, Ability.SEEDS},
         counts=True,
         stop_field="stop_reason",
-        unsent=1,
+        unsent=1.0,
         extra={**_UNTRUNCATED, "return_token_ids": True},
         stream_extra={"continuous_usage_stats": True},
     ),
@@ -61,7 +61,7 @@ _TRAITS = {
         can=_COMMON | {Ability.CONTINUES},
         counts=True,
         stop_field="matched_stop",
-        unsent=1,
+        unsent=1.0,
         extra=_UNTRUNCATED,
         stream_extra={"continuous_usage_stats": True},
     ),
@@ -69,7 +69,7 @@ _TRAITS = {
         can=_COMMON | {Ability.CONTINUES, Ability.SEEDS},
         counts=True,
         stop_field="stopping_word",
-        unsent=1,
+        unsent=0.5,  # measured: none or one
         reuse=False,  # it promises to, and closes after every stream
         # temperature before top_p, as everywhere else; `verbose` tells the stop word and counts the last token
         extra={"samplers": ["temperature", "top_p"], "timings_per_token": True, "verbose": True},

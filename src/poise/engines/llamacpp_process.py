@@ -26,7 +26,7 @@ from typing import IO, TypeAlias
 
 from poise.errors import EngineUnreachable, ModelError
 
-Settings: TypeAlias = Mapping[str, int | bool | str | None]
+Settings: TypeAlias = Mapping[str, int | bool | str]
 
 # A waiting OpenMP thread spins this often before it sleeps. libgomp's default (300,000) spins through whole time slices
 # whenever anything else runs: measured 10 instead of 54 tokens/s beside other work on 2 cores.
@@ -49,6 +49,7 @@ class ServerProcess:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._address = Address("", "")
+        self._stopping = False
         self._end: weakref.finalize[..., ServerProcess] = weakref.finalize(self, _nothing)
 
     @property
@@ -61,18 +62,19 @@ class ServerProcess:
         """Its address; loads the model first unless it runs already. Blocks: call it in a thread.
 
         Raises ModelError when llama.cpp cannot load the model (with llama.cpp's reason), EngineUnreachable when the
-        port is taken. Cost: about a second for 135 M parameters.
+        port is taken, or when stopped meanwhile. Cost: about a second for 135 M parameters.
         """
         with self._lock:
             return self.running or self._launch()
 
     def stop(self) -> None:
         """End the server and give its memory back; harmless when it does not run. A start under way ends too."""
+        self._stopping = True
         if self._child is not None:
             self._child.kill()
         with self._lock:
             self._end()
-            self._address = Address("", "")
+            self._address, self._stopping = Address("", ""), False
 
     def _launch(self) -> Address:
         self._end()
@@ -93,6 +95,8 @@ class ServerProcess:
             url = _tell(child, dict(self.settings) | {"model": str(self.model), "key": key})
             if not url:
                 child.wait()
+                if self._stopping:
+                    raise EngineUnreachable(f"{self.model}: closed while it was loading")
                 log.seek(0)
                 raise ModelError(f"{self.model}: llama.cpp could not load it: {_reason(log, child.returncode)}")
         self._address = Address(url, key)
@@ -137,7 +141,8 @@ def _reason(log: IO[str], status: int) -> str:
     """llama.cpp's first complaint (what follows repeats it), or the child's last line, or its exit status."""
     said = [line.strip() for line in log if line.strip()]
     complaints = [line.partition(" E ")[2] for line in said if " E " in line]
-    return (complaints or said[-1:] or [f"it ended with status {status}"])[0]
+    killed = " (killed: out of memory?)" if status == -signal.SIGKILL else ""
+    return (complaints or said[-1:] or [f"it ended with status {status}{killed}"])[0]
 
 
 def main() -> None:
@@ -167,6 +172,8 @@ def _parameters(settings: Mapping[str, object]) -> object:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = given.pop("threads")
     params.cache_type_k = params.cache_type_v = x.ggml_type[f"GGML_TYPE_{given.pop('cache_type')}"]
     params.verbosity, params.ui, params.endpoint_metrics, params.endpoint_slots = 1, False, True, True
+    # Fitting layers to a GPU's memory loads the model twice; without one there is nothing to fit.
+    params.fit_params = any(device["type"].name.endswith("GPU") for device in x.get_device_info())
     for name, value in given.items():
         setattr(params, name, value)
     return params

@@ -66,10 +66,19 @@ class _Told:
 
 
 class Scripted:
-    """See the module. `script` maps a question to its Script; `per_delta` tokens travel in one delta (0: all)."""
+    """See the module. `script` maps a question to its Script; `per_delta` tokens travel in one delta (0: all);
+    `slots`: what it says it can run at once (0: it does not say)."""
 
-    def __init__(self, script: ScriptOf = sums, name: str = "scripted", card: Card | None = None, per_delta: int = 0):
-        self.name, self._script, self._per_delta = name, script, per_delta
+    def __init__(
+        self,
+        script: ScriptOf = sums,
+        name: str = "scripted",
+        card: Card | None = None,
+        *,
+        per_delta: int = 0,
+        slots: int = 0,
+    ) -> None:
+        self.name, self._script, self._per_delta, self._slots = name, script, per_delta, slots
         self.card = card or Card(name, 1_000_000, 1_000_000, 4, 128, 128, 1_000, 100_000)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES})
         self.generated = 0
@@ -77,7 +86,7 @@ class Scripted:
         self._in_flight = 0
 
     def load(self) -> Load:
-        return Load(self._in_flight)
+        return Load(self._in_flight, slots=self._slots)
 
     async def aclose(self) -> None:
         """Nothing to free."""
@@ -103,18 +112,20 @@ class Scripted:
             if script.failure and _dice(sampling, 0, "failure").random() < script.failure:
                 raise EngineUnreachable(f"{self.name}: scripted failure")
             prompt_tokens: int | None = sum(len(message.text.split()) + 4 for message in prompt)
-            for index, draw in enumerate(told):
-                size = self._per_delta or len(draw.words)
-                for start in range(0, len(draw.words), size):
-                    words = draw.words[start : start + size]
-                    self.generated += len(words)
-                    behind[0] += len(words)
-                    if script.seconds_per_token:
-                        await asyncio.sleep(script.seconds_per_token * len(words))
-                    last = start + size >= len(draw.words)
-                    behind[0] -= len(words)
-                    yield self._delta(words, index, draw, sampling, prompt_tokens, last)
-                    prompt_tokens = None
+            size = self._per_delta or max(len(draw.words) for draw in told)
+            for start in range(0, max(len(draw.words) for draw in told), size):
+                if script.seconds_per_token:
+                    await asyncio.sleep(script.seconds_per_token * size)
+                pieces = [(at, draw.words[start : start + size]) for at, draw in enumerate(told)]
+                made = sum(len(words) for _, words in pieces)
+                self.generated += made
+                behind[0] += made
+                for index, words in pieces:
+                    if words:
+                        behind[0] -= len(words)
+                        last = start + size >= len(told[index].words)
+                        yield self._delta(words, index, told[index], sampling, prompt_tokens, last)
+                        prompt_tokens = None
         finally:
             self._in_flight -= 1
 

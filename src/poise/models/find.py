@@ -7,22 +7,23 @@ from pathlib import Path
 
 from poise.costs import Card
 from poise.errors import ConfigError, ModelError, UnknownName
-from poise.models.card import card_of_header
+from poise.models.card import cache_bytes_per_token, card_of_header
 from poise.models.catalogue import CATALOGUE, DEFAULT
 from poise.models.fetch import Progress, fetch, have
-from poise.models.gguf_header import Header, read_header
+from poise.models.gguf_header import read_header
 from poise.models.hub import REPOSITORY, from_hub
 from poise.models.verify import is_verified
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A GGUF file that is here, whole by its header, and by its hash where one is known."""
+    """A GGUF file that is here, whole by its header, and by its hash where one is known. `cache_bytes_per_token`: what
+    one token of context takes in a KV cache of 16 bits a number."""
 
     name: str
     path: Path
-    header: Header
     card: Card
+    cache_bytes_per_token: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def locate(name: str = "default", progress: Progress | None = None) -> ModelFile
     """
     path = _path(name, progress)
     header = read_header(path)
-    return ModelFile(name, path, header, card_of_header(header, path))
+    return ModelFile(name, path, card_of_header(header, path), cache_bytes_per_token(header, path))
 
 
 def _path(name: str, progress: Progress | None) -> Path:

@@ -50,6 +50,11 @@ def test_the_usage_of_one_sample_sets_the_count_right():
     assert (deltas[-1].finish, deltas[-1].cached_tokens) == (Finish.LENGTH, 8)
 
 
+def test_a_usage_may_come_with_the_finish():
+    deltas, decoder = decoded([said("a b"), said("", "stop", usage={"prompt_tokens": 9, "completion_tokens": 3})])
+    assert (tokens(deltas), deltas[-1].prompt_tokens, decoder.generated) == (3, 9, 3)
+
+
 def test_a_count_is_never_taken_back():
     deltas, _ = decoded([said("a"), said("b"), said("", "stop"), used(1)])
     assert tokens(deltas) == 2
@@ -225,7 +230,17 @@ def test_vllm_counts_by_sample():
 
 @pytest.mark.parametrize(
     "data",
-    [b"{", b"\xff", b"[]", b"3", b'{"choices": 3}', b'{"choices": [{"index": 7}]}', b'{"choices": [{"delta": "x"}]}'],
+    [
+        b"{",
+        b"\xff",
+        b"[]",
+        b"3",
+        b'{"choices": 3}',
+        b'{"choices": [{"index": 7}]}',
+        b'{"choices": [{"delta": "x"}]}',
+        b'{"usage": {"completion_tokens": "many"}}',
+        b"[" * 100_000,
+    ],
 )
 def test_what_is_no_chunk_is_an_error(data):
     with pytest.raises(EngineError, match="no chunk"):
@@ -246,3 +261,27 @@ def test_errors_that_the_server_reports():
 def test_a_stream_without_a_finish_is_an_error():
     with pytest.raises(EngineUnreachable, match="ended before"):
         decoded([said("a")])
+
+
+KEYS = ("choices", "index", "delta", "content", "finish_reason", "logprobs", "usage", "completion_tokens", "timings")
+KEYS += ("predicted_n", "cache_n", "prompt_n", "__verbose", "stopping_word", "tokens_predicted", "error", "token_ids")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "stop", "length", "a;b", "\ud83d"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(VALUES, max_size=3), st.sampled_from([Dialect.OPENAI, Dialect.LLAMACPP]))
+def test_nonsense_is_an_error_of_ours(chunks, dialect):
+    decoder = Decoder(dialect.traits, Sampling(stop=(";",), top_logprobs=1), 2)
+    try:
+        deltas = [delta for chunk in chunks for delta in decoder.decode(json.dumps(chunk).encode())] + decoder.end()
+    except EngineError:
+        deltas = []
+    for delta in deltas:
+        assert isinstance(delta.text, str)
+        assert isinstance(delta.tokens, int)
+        assert delta.tokens >= 0
+        assert isinstance(delta.prompt_tokens, int | None)
+    assert decoder.generated >= 0

@@ -235,6 +235,16 @@ async def test_a_cancelled_task_bills_all_that_was_sent():
     assert abs(billed - len(sent)) <= 0.01 * len(sent)
 
 
+async def test_half_a_connection_is_not_used_again():
+    async with served(answering(*WHOLE)) as (engine, upstream):
+        for _ in range(3):
+            stream = engine.stream(ASKED, SAMPLING)
+            await anext(aiter(stream))
+            assert await stream.aclose() == Overrun(2, exact=True)  # the whole answer came
+        assert (await texts(engine))[0] == "It is 4"
+        assert upstream.opened == 4
+
+
 async def test_a_server_that_will_not_let_go_is_left():
     async def script(wire):
         await wire.head()
