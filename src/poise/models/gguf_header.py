@@ -109,8 +109,8 @@ class _Reader:
 
     def tensor(self) -> Tensor:
         name, axes = self.text(), self.number("I")
-        if axes > 8:
-            raise self.broken(f"tensor {name!r} has {axes} axes")
+        if not name or axes > 8:
+            raise self.broken(f"a tensor called {name!r} with {axes} axes")
         return Tensor(name, tuple(self.number("Q") for _ in range(axes)), self.number("I"), self.number("Q"))
 
     def value(self, kind: int) -> Scalar | tuple[Scalar, ...] | None:

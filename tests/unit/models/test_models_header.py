@@ -1,3 +1,4 @@
+import contextlib
 import struct
 
 import gguf
@@ -86,10 +87,11 @@ def test_an_absurd_count_is_not_believed(tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @given(at=st.integers(4, 3000), value=st.binary(min_size=1, max_size=8))
-def test_a_damaged_header_is_read_or_refused(whole, tmp_path_factory, at, value):
-    content = bytearray(whole.read_bytes()[:60_000])
+def test_a_damaged_header_raises_nothing_but_model_errors(whole, tmp_path_factory, at, value):
+    content = bytearray(whole.read_bytes())
     content[at : at + len(value)] = value
     path = tmp_path_factory.getbasetemp() / "damaged.gguf"
     path.write_bytes(content)
-    with pytest.raises(ModelError):  # the weights are cut off in any case
-        read_header(path)
+    with contextlib.suppress(ModelError):
+        header = read_header(path)
+        assert header.needed_bytes <= len(content)
