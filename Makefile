@@ -55,9 +55,13 @@ fetch: $(DEMO) ## the default model (SmolLM2-135M-Instruct, 93 MB), verified
 	$(POISE) models fetch default
 
 demo: fetch ## measure what ways of spending compute buy on a real model (< 6 minutes; again: resumes)
+	@echo 'One: the frontier of six ways to spend compute, 60 questions of four kinds.'
 	$(POISE) bench --config examples/demo.toml --run $(RUN)
-	$(POISE) report $(RUN)
-	@echo; echo 'The frontier, to open in a browser or an image viewer:'; ls $(RUN)/*.html $(RUN)/*.png | sed 's/^/  /'
+	@$(POISE) report $(RUN) > /dev/null
+	@echo; echo 'Two: the comparison named beforehand, vote of eight against single draw, 150 questions of one kind.'
+	$(POISE) bench --config examples/demo_test.toml --run $(RUN)-test
+	@$(POISE) report $(RUN)-test > /dev/null
+	@echo; echo 'To open in a browser or an image viewer:'; ls $(RUN)/*.html $(RUN)/*.png $(RUN)-test/*.html | sed 's/^/  /'
 
 unit: $(DEV) ## fast tests: no network, no real model (< 60 s)
 	$(PYTEST) tests/unit -m 'not slow'

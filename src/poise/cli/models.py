@@ -19,7 +19,7 @@ def listed(context: typer.Context) -> None:
 
     from poise.models import listing
 
-    table = Table("name", "source", "licence", "size", "on disk", "verified")
+    table = Table("name", "source", "licence", "size", "on disk", "verified", box=None)
     for row in listing():
         size = f"{row.size / 1e6:.0f} MB" if row.size else "?"
         table.add_row(

@@ -12,6 +12,7 @@ from poise.models.catalogue import CATALOGUE, DEFAULT
 from poise.models.fetch import Progress, fetch, have
 from poise.models.gguf_header import read_header
 from poise.models.hub import REPOSITORY, from_hub
+from poise.models.reencode import as_q8_0
 from poise.models.verify import is_verified
 
 
@@ -53,7 +54,8 @@ def locate(name: str = "default", progress: Progress | None = None) -> ModelFile
 def _path(name: str, progress: Progress | None) -> Path:
     known = CATALOGUE.get(DEFAULT if name == "default" else name)
     if known is not None:
-        return fetch(known, progress)
+        path = fetch(known, progress)
+        return as_q8_0(path, known.sha256) if known.widened else path
     path = Path(name).expanduser()
     if path.is_dir():
         raise ConfigError("model", name, "a .gguf file, not a folder")

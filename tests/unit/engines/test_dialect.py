@@ -55,4 +55,4 @@ def test_an_empty_prefix_is_no_prefix():
 def test_a_server_is_asked_to_count_and_not_to_truncate(dialect):
     asked = body(dialect=dialect)
     assert asked["stream_options"].get("continuous_usage_stats") or asked["timings_per_token"]
-    assert asked.get("top_k") == -1 or asked["samplers"] == ["temperature", "top_p"]
+    assert asked.get("top_k") == -1 or asked["top_k"] >= 1_000
