@@ -38,7 +38,7 @@ def write_questions(path: Path, count: int) -> None:
             file.write(json.dumps(question) + "\n")
 
 
-async def measure(folder: Path, questions: int, n: int, parallel: int) -> tuple[float, float, float]:
+async def measure(folder: Path, questions: int, n: int, parallel: int, slots: int) -> tuple[float, float, float]:
     """Seconds until the last question was kept: by the wall, and of processor time; and until all was summed up."""
     write_questions(folder / "questions.jsonl", questions)
     arm = arm_of(f"self_consistency:n={n}")
@@ -50,7 +50,7 @@ async def measure(folder: Path, questions: int, n: int, parallel: int) -> tuple[
         nonlocal last, work
         last, work = time.perf_counter(), time.process_time()
 
-    await bench(settings, {"main": Scripted(name="main")}, {}, RunDir(folder / "run"), watch)
+    await bench(settings, {"main": Scripted(name="main", slots=slots)}, {}, RunDir(folder / "run"), watch)
     return last - started, work - work_started, time.perf_counter() - started
 
 
@@ -60,15 +60,16 @@ def main() -> None:
     arguments.add_argument("--questions", type=int, default=10_000)
     arguments.add_argument("--n", type=int, default=8)
     arguments.add_argument("--parallel", type=int, default=8, help="questions at once")
+    arguments.add_argument("--slots", type=int, default=16, help="of the engine; 0: unknown, so one call a draw")
     options = arguments.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "warm-up").mkdir()
-        asyncio.run(measure(folder / "warm-up", 50, 2, 2))
+        asyncio.run(measure(folder / "warm-up", 50, 2, 2, options.slots))
         before = peak_megabytes()
-        drawn, work, whole = asyncio.run(measure(folder, options.questions, options.n, options.parallel))
+        drawn, work, whole = asyncio.run(measure(folder, options.questions, options.n, options.parallel, options.slots))
         growth = peak_megabytes() - before
         disk = sum((folder / "run" / part).stat().st_size for part in (TRACES, GRADES)) / 2**20
     draws = options.questions * options.n

@@ -93,9 +93,8 @@ class LiveFlow:
             return None
         id = stage.new_id()
         seed = stage.child_seed(parent.id, id)
-        drawn = replace(sampling, max_tokens=grant.max_tokens, seed=seed)
         stage.record(Launched(stage.now(), id, parent.id, self.role, self.engine.name, grant.max_tokens, seed))
-        return _Launch(id, parent, prompt, drawn, suffix, watch, grant, Collected(stage.now()))
+        return _Launch(id, parent, prompt, sampling, suffix, watch, grant, Collected(stage.now()))
 
     def _begin(self, group: list[_Launch]) -> int:
         """Start one call for a group; the id of its first draw."""
@@ -174,7 +173,7 @@ class LiveFlow:
         stage, head = self.stage, group[0]
         for launch in group:
             launch.begun = True
-        stream = self.engine.stream(head.prompt, _sampling_of(group), len(group))
+        stream = self.engine.stream(head.prompt, self._sampling_of(group), len(group))
         error: RunError | None = None
         try:
             async for delta in stream:
@@ -194,6 +193,11 @@ class LiveFlow:
             error = failure
         self._settle_rest(group, await stream.aclose(), error)
 
+    def _sampling_of(self, group: list[_Launch]) -> Sampling:
+        """Of the call: the seed of its first draw, and the tightest grant."""
+        head, most = group[0], min(launch.grant.max_tokens for launch in group)
+        return replace(head.sampling, max_tokens=most, seed=self.stage.seeds[head.id])
+
     def _settle_rest(self, group: list[_Launch], overrun: Overrun, error: RunError | None) -> None:
         """The first draw still open bears what the call shared: its prompt and its overrun."""
         shared: Overrun | None = overrun
@@ -206,7 +210,9 @@ class LiveFlow:
         """Write the event, book the bill, hand over the completion. Runs exactly once a launch."""
         launch.settled = True
         stage, got = self.stage, launch.got
-        said = next((one.got.prompt_tokens for one in launch.group if one.got.prompt_tokens is not None), None)
+        said = got.prompt_tokens
+        if said is None:  # the engine tells once a call, with any of its samples
+            said = next((one.got.prompt_tokens for one in launch.group if one.got.prompt_tokens is not None), None)
         unread = 0 if error and got.first is None else min(launch.grant.prompt_tokens, _guess(launch.prompt))
         prompt = PromptBill(unread if said is None else said, said is not None, shared=overrun is None)
         usage = got.bill(self.engine.card, stage.now(), overrun or Overrun(), prompt) if launch.begun else Usage()
@@ -248,11 +254,6 @@ class LiveFlow:
             self._break(failure)
             raise
         self._complete(Done(step.id, step, score))
-
-
-def _sampling_of(group: Sequence[_Launch]) -> Sampling:
-    """The first draw's sampling under the tightest grant of the group."""
-    return replace(group[0].sampling, max_tokens=min(launch.sampling.max_tokens for launch in group))
 
 
 def _guess(prompt: Prompt) -> int:

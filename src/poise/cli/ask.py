@@ -45,6 +45,7 @@ def ask(
     """
     from rich.console import Console
 
+    from poise.cli.models import fetched
     from poise.config import EngineSpec, engine_of
 
     if question == "-":
@@ -52,6 +53,8 @@ def ask(
     budget = Budget(new_tokens=tokens, seconds=deadline)
     request = Request.ask(question, _kind(kind, question), Sampling(temperature, max_tokens=max_tokens), Goal(budget))
     spec = engine_of(engine, model)
+    if spec.kind == "llamacpp":
+        fetched(spec.model)
     if dialect:
         spec = EngineSpec(spec.kind, spec.model, spec.url, dialect=dialect)
     answer = asyncio.run(_solved(request, spec, (strategy, scorer), seed))

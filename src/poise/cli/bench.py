@@ -84,6 +84,7 @@ async def _interruptible(file: BenchFile, run: Path, engine: tuple[str, str]) ->
 
 async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary:
     from poise import registry
+    from poise.cli.models import fetched
     from poise.config import comparisons, engine_of
     from poise.connect import connect
     from poise.evals.bench import bench as measure
@@ -94,6 +95,9 @@ async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary
     specs = dict(file.engines)
     if engine[0] or "main" not in specs:
         specs["main"] = engine_of(engine[0] or "default", engine[1])
+    for spec in specs.values():
+        if spec.kind == "llamacpp":
+            fetched(spec.model)
     compare = comparisons(file.compare, file.arms)
     settings = BenchSettings(file.task, file.arms, file.limit, file.seed, file.parallel or None, compare)
     engines = {name: connect(spec, name) for name, spec in specs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,13 +34,17 @@ def listed(context: typer.Context) -> None:
 @app.command()
 def fetch(name: Annotated[str, typer.Argument(help="A name, GGUF path, or hub repository.")] = "default") -> None:
     """Fetch a model into the cache, verify it, and print where it lies."""
+    typer.echo(str(fetched(name)))
+
+
+def fetched(name: str) -> Path:
+    """The model's file, fetched with a progress bar where it is not here yet."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
     from poise.models import locate
 
-    console = Console(stderr=True)
-    with Progress("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task(f"fetching {name}", total=None)
-        found = locate(name, lambda done, total: bar.update(task, completed=done, total=total))
-    typer.echo(str(found.path))
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"fetching {name}", total=None, visible=False)
+        return locate(name, lambda done, total: bar.update(task, completed=done, total=total, visible=True)).path

@@ -1,8 +1,8 @@
 """Re-encode 4-bit weights as 8-bit ones, once, because llama.cpp runs them faster on CPUs.
 
 Q4_1 has no matrix kernel there: on 2 cores with AVX2 the default model, as Q8_0, reads prompts 1.7 times as fast and
-generates 1.5 times as fast (docs/lab.md). Eight bits hold the sixteen levels of a Q4_1 block to within half a 127th of its largest
-weight, so the texts hardly change; the file grows by half.
+generates 1.5 times as fast (docs/lab.md). Eight bits hold the sixteen levels of a Q4_1 block to within half a 127th of
+its largest weight, so the texts hardly change; the file grows by half.
 """
 
 from __future__ import annotations
