@@ -36,14 +36,18 @@ async def asolve(
         goal = Goal(request.goal.budget.meet(Budget(seconds=deadline)), request.goal.confidence)
         request = Request(request.messages, request.kind, request.sampling, goal, request.tags)
     chosen = knobs.strategy(strategy) if strategy else None
-    url, _, model = engine.partition(" ") if isinstance(engine, str) else ("", "", "")
-    live = connect(engine_of(url, model)) if isinstance(engine, str) else engine
+    live = _connected(engine) if isinstance(engine, str) else engine
     try:
         decided = plan(request, strategy=chosen, engine=live.name, card=live.card)
         return await carry_out(request, decided, {live.name: live}, registry.scorers(), seed, trace)
     finally:
         if isinstance(engine, str):
             await live.aclose()
+
+
+def _connected(engine: str) -> Engine:
+    word, _, model = engine.partition(" ") if engine.startswith(("http://", "https://")) else (engine, "", "")
+    return connect(engine_of(word, model))
 
 
 def solve(

@@ -120,6 +120,8 @@ def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, s
     found = []
     for spec in specs:
         first, _, second = spec.partition("/" if "/" in spec else ":")
+        if not second:
+            raise ConfigError("compare", spec, "FIRST/SECOND: two arms")
         for name in (first, second):
             if name not in [each.name for each in arms]:
                 raise UnknownName("compare", name, [each.name for each in arms])

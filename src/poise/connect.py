@@ -46,7 +46,9 @@ def _server(spec: EngineSpec, name: str) -> Engine:
         raise ConfigError("engine.model", spec.model, "the name of the model on that server (--model)")
     if spec.key and spec.key not in os.environ:
         raise ConfigError("engine.key", spec.key, "the name of an environment variable that is set")
-    key = os.environ.get(spec.key or "POISE_API_KEY") or os.environ.get("OPENAI_API_KEY")
+    key = os.environ.get(spec.key or "POISE_API_KEY")
+    if key is None and spec.url.startswith("https://api.openai.com/"):
+        key = os.environ.get("OPENAI_API_KEY")
     kinds = {kind.name.lower(): kind for kind in Dialect}
     if spec.dialect and spec.dialect not in kinds:
         raise UnknownName("engine.dialect", spec.dialect, kinds)

@@ -150,6 +150,10 @@ class Request:
     def __post_init__(self) -> None:
         if not any(m.role is Role.USER and m.text.strip() for m in self.messages):
             raise ConfigError("question", "", "at least one user message with text in it")
+        try:
+            "".join(m.text for m in self.messages).encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError("question", error.object[error.start : error.end], "text that UTF-8 can hold") from None
 
     @classmethod
     def ask(

@@ -28,6 +28,9 @@ class Budget:
             ceiling = getattr(self, knob.name)
             if ceiling is not None and not (math.isfinite(ceiling) and ceiling > 0):
                 raise ConfigError(f"budget.{knob.name}", ceiling, "a finite number above 0, or nothing at all")
+            whole = knob.name in ("new_tokens", "total_tokens", "calls")
+            if ceiling is not None and (isinstance(ceiling, bool) or (whole and not isinstance(ceiling, int))):
+                raise ConfigError(f"budget.{knob.name}", ceiling, "a whole number" if whole else "a number")
 
     def meet(self, other: Budget) -> Budget:
         """The tighter of two budgets, ceiling by ceiling."""

@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from poise.core import ROOT, Ability, Message, Prompt, Role, Sampling, Score, Step
+from poise.core import ROOT, Ability, Finish, Message, Prompt, Role, Sampling, Score, Step
 from poise.costs import Overrun, Usage
 from poise.draws import Collected, PromptBill, prompt_bound
-from poise.errors import ConfigError, RunError, ScorerError
+from poise.errors import ConfigError, RunError
 from poise.ledger import Grant, Ledger
 from poise.seams import Done, Engine, Watch
 from poise.stage import Stage
@@ -63,16 +63,18 @@ class LiveFlow:
         """One draw per parent, each with equal room; ids of those that fit. Neighbours with one parent share a call
         where the engine samples several at once, so that their prompt is read once."""
         ids: list[int] = []
+        sharers = len(parents)
         for parent, run in itertools.groupby(parents):
             waiting = len(list(run))
             most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
             while waiting:
                 group = [
                     launch
-                    for left in range(waiting, max(waiting - most, 0), -1)
-                    if (launch := self._admit(parent, sampling, "", None, left))
+                    for taken in range(min(waiting, most))
+                    if (launch := self._admit(parent, sampling, "", None, sharers - taken))
                 ]
-                waiting -= most if len(group) == most else waiting
+                sharers -= min(waiting, most)
+                waiting -= min(waiting, most)
                 if group:
                     self._begin(group)
                     ids += [launch.id for launch in group]
@@ -92,6 +94,7 @@ class LiveFlow:
             stage.refused = True
             return None
         id = stage.new_id()
+        stage.prompts[id] = self.prompt
         seed = stage.child_seed(parent.id, id)
         stage.record(Launched(stage.now(), id, parent.id, self.role, self.engine.name, grant.max_tokens, seed))
         return _Launch(id, parent, prompt, sampling, suffix, watch, grant, Collected(stage.now()))
@@ -109,9 +112,13 @@ class LiveFlow:
 
     def score(self, step: Step) -> None:
         """Score one path beside the draws."""
+        if self.stage.halted:
+            return
         task = asyncio.get_running_loop().create_task(self._score(step))
         self._scores.add(task)
         self.pending += 1
+        self.stage.on_halt(-step.id, task.cancel)
+        task.add_done_callback(functools.partial(self._score_over, step.id))
 
     def cancel(self, id: int) -> None:
         """Close one pending draw; draws that share a call are closed when the last of them is cancelled."""
@@ -163,7 +170,7 @@ class LiveFlow:
 
     def _bound(self, prompt: Prompt, parent: Step, suffix: str) -> int:
         """Tokens of the prompt: counted before where possible, else an upper bound."""
-        base = self.stage.prompt_tokens.get((self.engine.name, self.prompt[-1].text))
+        base = self.stage.prompt_tokens.get((self.engine.name, self.prompt))
         if base is None:
             return prompt_bound(prompt)
         path = self.stage.path(parent) if parent.id else ()
@@ -175,6 +182,7 @@ class LiveFlow:
             launch.begun = True
         stream = self.engine.stream(head.prompt, self._sampling_of(group), len(group))
         error: RunError | None = None
+        hurried = False
         try:
             async for delta in stream:
                 launch = group[delta.index]
@@ -186,12 +194,18 @@ class LiveFlow:
                 if delta.finish and sum(not one.settled for one in group) > 1:
                     self._settle(launch, None, None)
         except asyncio.CancelledError:
+            task = asyncio.current_task()
+            hurried = task is not None and task.cancelling() > 1  # cancelled again while it was closing
             if not all(one.dropped or one.settled for one in group):  # the whole run is torn down: settle, then let go
                 self._settle_rest(group, await stream.aclose(), None)
                 raise
         except RunError as failure:
             error = failure
-        self._settle_rest(group, await stream.aclose(), error)
+        except BaseException:
+            await stream.aclose()
+            raise
+        overrun = await stream.aclose()
+        self._settle_rest(group, replace(overrun, exact=False) if hurried else overrun, error)
 
     def _sampling_of(self, group: list[_Launch]) -> Sampling:
         """Of the call: the seed of its first draw, and the tightest grant."""
@@ -217,8 +231,10 @@ class LiveFlow:
         prompt = PromptBill(unread if said is None else said, said is not None, shared=overrun is None)
         usage = got.bill(self.engine.card, stage.now(), overrun or Overrun(), prompt) if launch.begun else Usage()
         self.ledger.settle(launch.grant, usage)
+        if got.finish is Finish.LENGTH and launch.grant.max_tokens < launch.sampling.max_tokens:
+            stage.refused = True  # the budget cut this draft short
         if said is not None and launch.prompt is self.prompt:
-            stage.prompt_tokens[(self.engine.name, self.prompt[-1].text)] = said
+            stage.prompt_tokens[(self.engine.name, self.prompt)] = said
         if error:
             stage.last_error = error
             stage.record(Failed(stage.now(), launch.id, type(error).__name__, str(error), usage))
@@ -248,12 +264,17 @@ class LiveFlow:
         self._wake.set()
 
     async def _score(self, step: Step) -> None:
-        try:
-            score = (await score_paths(self.stage, self.ledger, [step]))[0]
-        except ConfigError as failure:
-            self._break(failure)
-            raise
+        score = (await score_paths(self.stage, self.ledger, [step]))[0]
         self._complete(Done(step.id, step, score))
+
+    def _score_over(self, id: int, task: asyncio.Task[None]) -> None:
+        self._scores.discard(task)
+        self.stage.forget(-id)
+        if task.cancelled():
+            self.pending -= 1
+            self._wake.set()
+        elif failure := task.exception():
+            self._break(failure)
 
 
 def _guess(prompt: Prompt) -> int:
@@ -267,7 +288,7 @@ async def score_paths(stage: Stage, ledger: Ledger, steps: Sequence[Step]) -> li
         raise ConfigError("scorer", None, "the name of a scorer, since this strategy scores")
     try:
         scores = await stage.scorer.score(stage.request, [stage.path(step) for step in steps])
-    except ScorerError as failure:
+    except RunError as failure:
         scores = [Score(0.0, failure=str(failure)) for _ in steps]
     for step, score in zip(steps, scores, strict=True):
         stage.scores[step.id] = score

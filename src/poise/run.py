@@ -23,7 +23,8 @@ from poise.stage import Stage
 from poise.trace import Answer, Forked, Opened, Picked, Trace
 
 CLOSING_TOKENS = 16
-_EDGE_SECONDS = 0.01  # what cancelling and picking take
+_EDGE_SECONDS = 0.015  # what picking takes
+_LATE_SECONDS = 0.04  # what closed draws may take to settle after the deadline
 _LONGEST_TOKEN = 32  # bytes: longer ones are rare runs of blanks
 
 
@@ -75,7 +76,8 @@ class LiveRun:
         """Force an answer out of an unfinished path: the closing suffix, then a few greedy tokens."""
         suffix = prompts.closing(self._stage.request)
         sampling = replace(self.sampling, max_tokens=CLOSING_TOKENS, temperature=0.0, top_logprobs=None, stop=("\n",))
-        async with self._flow() as flow:
+        stage, role = self._stage, (step.role, self._engine(step.role))
+        async with LiveFlow(stage, self._ledger, role, stage.prompts[step.id], sampling) as flow:
             flow.launch(step, sampling, suffix=suffix)
             steps = [done.step async for done in flow]
         return steps[0] if steps else None
@@ -111,11 +113,21 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         if missing:
             able = [other for other, engine in engines.items() if needs <= engine.can]
             raise AbilityMissing(plan.strategy.name, name, missing, able)
+    for part in _parts(plan.strategy):
+        prompts.load(part.prompt)
+        for role in getattr(part, "roles", ()):
+            if role not in dict(plan.engines):
+                raise UnknownName(f"engine role of {part.name}", role, dict(plan.engines))
     loaded = prompts.load(plan.strategy.prompt)
     if plan.prompt_hash and plan.prompt_hash != loaded.hash:
         raise ConfigError(
             "prompt", f"{loaded.id} with hash {loaded.hash}", f"the planned file, hash {plan.prompt_hash}"
         )
+
+
+def _parts(strategy: Strategy) -> list[Strategy]:
+    """A strategy and all that it may fork."""
+    return [strategy, *(part for arm in getattr(strategy, "arms", ()) for part in _parts(arm))]
 
 
 def _check_length(request: Request, engines: Sequence[Engine]) -> None:
@@ -139,20 +151,30 @@ async def solve(
 
     Raises ConfigError before anything is spent when the plan cannot work, and NoAnswer (with `.trace`) when not one
     draft exists at the end."""
-    scorers = scorers or {}
+    trace = Trace() if trace is None else trace
+    try:
+        return await _carried_out(request, plan, engines, scorers or {}, (seed, trace))
+    finally:
+        trace.close()
+
+
+async def _carried_out(
+    request: Request,
+    plan: Plan,
+    engines: Mapping[str, Engine],
+    scorers: Mapping[str, Scorer],
+    record: tuple[int, Trace],
+) -> Answer:
     check(plan, engines, scorers)
     _check_length(request, [engines[name] for _, name in plan.engines])
+    seed, trace = record
     budget = plan.budget.meet(request.goal.budget)
-    trace = Trace() if trace is None else trace
     roles = {role: engines[name] for role, name in plan.engines}
     stage = Stage(request, plan, roles, scorers[plan.scorer] if plan.scorer else None, trace)
     stage.seeds[0] = seed
     stage.record(Opened(request, plan, seed, time.time()))
     run = LiveRun(stage, Ledger(_kept_back(budget, roles)), plan.strategy)
-    try:
-        return await _answered(stage, run, budget)
-    finally:
-        trace.close()
+    return await _answered(stage, run, budget)
 
 
 async def _answered(stage: Stage, run: LiveRun, budget: Budget) -> Answer:
@@ -191,7 +213,7 @@ async def _within_deadline(stage: Stage, run: LiveRun, budget: Budget) -> Pick |
         timers.append(loop.call_at(end - _closing_seconds(budget), close_early))
     task = loop.create_task(strategy.solve(request, run))
     try:
-        await asyncio.wait({task}, timeout=budget.seconds)
+        await asyncio.wait({task}, timeout=budget.seconds + _LATE_SECONDS)
         if task.done():
             return task.result()
         stage.halt(Stopped.DEADLINE)
@@ -217,7 +239,7 @@ async def _closed(stage: Stage, run: LiveRun, budget: Budget, pick: Pick | None)
     longest = max(drafts, key=lambda step: (step.value is not None, len(stage.text(step))))
     best = pick or Pick(longest)
     left = None if budget.seconds is None else budget.seconds - stage.now() - _EDGE_SECONDS
-    if longest.value or Ability.CONTINUES not in stage.engines["main"].can or (left is not None and left <= 0):
+    if longest.value or Ability.CONTINUES not in stage.engines[longest.role].can or (left is not None and left <= 0):
         return Pick(longest) if longest.value else best
     halted, stage.halted = stage.halted, None
     run._ledger.budget = budget
@@ -238,11 +260,11 @@ def _stopped(stage: Stage, pick: Pick) -> Stopped:
 
 
 def _no_answer(stage: Stage) -> NoAnswer:
-    failure = stage.last_error
-    if failure:
-        error = NoAnswer(f"every draw failed; the last with {type(failure).__name__}: {failure}")
-    elif stage.halted:
+    failure = None if stage.halted else stage.last_error
+    if stage.halted:
         error = NoAnswer("the deadline passed before any text came")
+    elif failure:
+        error = NoAnswer(f"every draw failed; the last with {type(failure).__name__}: {failure}")
     else:
         error = NoAnswer("the budget has no room for a single draw: raise it or shorten the prompt")
     error.trace = stage.trace

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from poise import answers
-from poise.core import ROOT, Finish, Path, Request, Score, Step, Stopped
+from poise.core import ROOT, Finish, Path, Prompt, Request, Score, Step, Stopped
 from poise.draws import derived_seed
 from poise.errors import RunError
 from poise.seams import Engine, Plan, Scorer
@@ -28,10 +28,11 @@ class Stage:
         self.halted: Stopped | None = None
         self.refused = False
         self.last_error: RunError | None = None
-        self.prompt_tokens: dict[tuple[str, str], int] = {}
+        self.prompts: dict[int, Prompt] = {}
+        self.prompt_tokens: dict[tuple[str, Prompt], int] = {}
         self._children: dict[int, int] = {}
         self._ids = 0
-        self._on_halt: dict[int, Callable[[], None]] = {}
+        self._on_halt: dict[int, Callable[[], object]] = {}
 
     def now(self) -> float:
         """Seconds since the run opened."""
@@ -79,7 +80,7 @@ class Stage:
         """Steps that ended by themselves, in order of completion."""
         return [step for step in self.steps.values() if step.id and step.finished]
 
-    def on_halt(self, key: int, close: Callable[[], None]) -> None:
+    def on_halt(self, key: int, close: Callable[[], object]) -> None:
         """Register what closes a draw in flight; `forget` when it ends."""
         self._on_halt[key] = close
 

@@ -103,6 +103,7 @@ class Trace:
     """The one append-only record of a run. `follow()` streams it live, transient deltas included."""
 
     events: list[Event] = field(default_factory=list)
+    closed: bool = False
     _followers: list[asyncio.Queue[Event | tuple[int, Delta] | None]] = field(default_factory=list, repr=False)
 
     def append(self, event: Event) -> None:
@@ -126,6 +127,8 @@ class Trace:
         queue: asyncio.Queue[Event | tuple[int, Delta] | None] = asyncio.Queue()
         for event in self.events:
             queue.put_nowait(event)
+        if self.closed:
+            queue.put_nowait(None)
         self._followers.append(queue)
         try:
             while (item := await queue.get()) is not None:
@@ -136,7 +139,8 @@ class Trace:
             self._followers.remove(queue)
 
     def close(self) -> None:
-        """Let followers end (a run that ended without a pick)."""
+        """Let followers end: the run is over, with a pick or without."""
+        self.closed = True
         for queue in self._followers:
             queue.put_nowait(None)
 

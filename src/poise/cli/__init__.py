@@ -49,6 +49,9 @@ def main() -> None:
     except PoiseError as error:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or error}")
     except KeyboardInterrupt:
         typer.secho("interrupted", err=True)
         sys.exit(130)

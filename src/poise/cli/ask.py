@@ -49,7 +49,7 @@ def ask(
     from poise.config import EngineSpec, engine_of
 
     if question == "-":
-        question = typer.get_text_stream("stdin").read()
+        question = _standard_input()
     budget = Budget(new_tokens=tokens, seconds=deadline)
     request = Request.ask(question, _kind(kind, question), Sampling(temperature, max_tokens=max_tokens), Goal(budget))
     spec = engine_of(engine, model)
@@ -65,6 +65,15 @@ def ask(
         console.print(trace_tree(answer.trace))
         console.print()
     console.print(_answer_line(answer), markup=False, highlight=False)
+
+
+def _standard_input() -> str:
+    from poise.errors import ConfigError
+
+    try:
+        return typer.get_binary_stream("stdin").read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError("question", f"byte {error.start} of standard input", "UTF-8 text") from None
 
 
 def _kind(name: str, question: str) -> Kind:

@@ -54,8 +54,12 @@ def bench(
         raise ConfigError("task", None, "at least one --task, or a --config that names some")
     if not file.arms:
         raise ConfigError("arms", None, 'at least one, such as --arms "direct self_consistency:n=8"')
-    console = Console()
-    _report(console, asyncio.run(_interruptible(file, run, (engine, model))), run)
+    try:
+        summary = asyncio.run(_interruptible(file, run, (engine, model)))
+    except KeyboardInterrupt:
+        typer.secho(f"stopped: what is finished is kept in {run}, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    _report(Console(), summary, run)
 
 
 def _settings(config: Path | None, flags: dict[str, object], arms: list[str] | None) -> BenchFile:

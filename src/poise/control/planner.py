@@ -37,10 +37,14 @@ def plan(
 
 def _draws(request: Request, card: Card | None) -> tuple[int, str]:
     """How many drafts of typical length the budget holds, up to 10, and the sentence that says so."""
-    budget, most, why = request.goal.budget, 10, "no ceiling binds"
+    budget, most, why = request.goal.budget, 10, "no ceiling on tokens, calls or FLOPs binds"
     per_draft = min(TYPICAL_TOKENS, request.sampling.max_tokens)
     if budget.new_tokens is not None and budget.new_tokens // per_draft < most:
         most, why = budget.new_tokens // per_draft, f"{budget.new_tokens} new tokens at about {per_draft} a draft"
+    prompt = sum(len(message.text.encode()) for message in request.messages) // 4 + 40
+    if budget.total_tokens is not None and budget.total_tokens // (per_draft + prompt) < most:
+        most = budget.total_tokens // (per_draft + prompt)
+        why = f"{budget.total_tokens} tokens at about {per_draft + prompt} a draft with its prompt"
     if budget.calls is not None and budget.calls < most:
         most, why = budget.calls, f"{budget.calls} calls"
     if budget.flops is not None and card is not None and (each := card.flops(TYPICAL_TOKENS, 0, per_draft)) > 0:

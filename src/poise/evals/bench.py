@@ -3,7 +3,7 @@
 - Items come one after the other, and the arms of an item side by side, in an order drawn for each item: drift of the
   machine, and prompts still cached from the arm before, fall on all arms alike.
 - The run seed depends on the item and not on the arm. On engines with SEEDS, arms with the same prompt thus share their
-  first draws (common random numbers): paired comparisons get sharper and favour no arm.
+  first draw (common random numbers): paired comparisons get sharper and favour no arm.
 - A killed run loses only what was in flight. When it goes on, an answer without its grade is graded, not bought again;
   a question that failed (no engine, no model) is asked again, and its last row counts.
 """

@@ -39,4 +39,5 @@ class BestOfN(Plain):
         if not steps:
             return None
         best = max(steps, key=lambda step: (step.value is not None, scores.get(step.id, UNSCORED).value))
-        return Pick(best, scores.get(best.id, UNSCORED).value, len(steps))
+        sure = scores[best.id].value if best.value and best.id in scores else None
+        return Pick(best, sure, len(steps))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from poise.core import Pick, Request, Score, Step
@@ -30,15 +30,18 @@ class FirstFinish(Plain):
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
         steps: list[Step] = []
+        enough = False
         async with run.flow() as flow:
             while flow.pending < self.k and flow.launch() is not None:
                 pass
             async for done in flow:
                 if done.step:
                     steps.append(done.step)
-                if sum(step.value is not None for step in steps) >= self.m:
+                enough = sum(step.value is not None for step in steps) >= self.m
+                if enough:
                     break
-        return self.pick(request, steps, {})
+        pick = self.pick(request, steps, {})
+        return replace(pick, agreed=enough) if pick else None
 
     def pick(self, request: Request, steps: Sequence[Step], scores: Mapping[int, Score]) -> Pick | None:
         return voted(request, steps)
