@@ -40,6 +40,8 @@ class LiveRun:
         async with self._flow() as flow:
             ids = flow.launch_all(parents, sampling or self.sampling)
             steps = {done.id: done.step async for done in flow}
+        if not ids:
+            await asyncio.sleep(0)  # a strategy that asks again and again must not keep the deadline from coming
         return [step for id in ids if (step := steps.get(id))]
 
     async def score(self, steps: Sequence[Step]) -> list[Score]:
