@@ -45,6 +45,15 @@ def fetched(name: str) -> Path:
     from poise.models import locate
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"fetching {name}", total=None, visible=False)
-        return locate(name, lambda done, total: bar.update(task, completed=done, total=total, visible=True)).path
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(f"fetching {name}", total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        return locate(name, show).path
+    finally:
+        if bar.live.is_started:
+            bar.stop()
