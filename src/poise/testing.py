@@ -13,8 +13,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from poise import registry
-from poise.core import Ability, Draft, Finish, Goal, Kind, Path, Request, Sampling, Step, Value
+from poise.core import Ability, Draft, Finish, Goal, Kind, Path, Request, Rule, Sampling, Step, Value
 from poise.costs import Budget, Usage
+from poise.draws import Collected
 from poise.engines.scripted import Script, Scripted, ScriptOf
 from poise.run import solve
 from poise.seams import Engine, Plan, Scorer, Strategy
@@ -78,13 +79,9 @@ def _timeless(event: Event) -> Event:
     return dataclasses.replace(event, **changes)
 
 
-PAIR = ((("7", 0.6), ("8", 0.4)), (3, 40))
-
-
 def _script(question: str) -> Script:
     """A hard enough question: right in 60 % of draws, 3 to 40 tokens, uneven latencies."""
-    answers, tokens = PAIR
-    return Script(answers, tokens, steps=3, first_byte_seconds=0.05, seconds_per_token=0.01)
+    return Script((("7", 0.6), ("8", 0.4)), (3, 40), steps=3, first_byte_seconds=0.05, seconds_per_token=0.01)
 
 
 REQUEST = Request.ask("What is 3 + 4?", Kind.NUMBER, Sampling(max_tokens=64))
@@ -178,8 +175,6 @@ async def check_engine(engine: Engine, question: str = "What is 3 + 4?") -> None
 
 
 async def _drafts(engine: Engine, request: Request, sampling: Sampling, n: int = 1) -> list[Draft]:
-    from poise.draws import Collected
-
     got = [Collected(0.0) for _ in range(n)]
     stream = engine.stream(request.messages, sampling, n)
     async for delta in stream:
@@ -206,8 +201,6 @@ async def check_scorer(scorer: Scorer, paths: Sequence[Path] = ()) -> None:
 
 
 def _paths(top: int) -> list[Path]:
-    from poise.core import Rule
-
     tops = tuple(-0.5 - k for k in range(top))
     drafts = [
         Draft(f"The answer is {value}.", Finish.EOS, 3, (-0.5, -0.1 * value, -0.2), (tops,) * 3) for value in (7, 7, 8)
