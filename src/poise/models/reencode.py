@@ -7,6 +7,7 @@ its largest weight, so the texts hardly change; the file grows by half.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def as_q8_0(path: Path, sha256: str) -> Path:
         _write(path, draft)
         os.replace(draft, twin)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise ModelError(f"{twin}: cannot be written: {error.strerror or error}") from error
     mark(twin, proof)
     return twin
