@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from poise import knobs, registry
-from poise.config import engine_of
+from poise import registry
+from poise.config import engine_of, strategy_of
 from poise.connect import connect
 from poise.control.features import kind_of
 from poise.control.planner import plan
@@ -35,10 +35,10 @@ async def asolve(
     if deadline is not None:
         goal = Goal(request.goal.budget.meet(Budget(seconds=deadline)), request.goal.confidence)
         request = Request(request.messages, request.kind, request.sampling, goal, request.tags)
-    chosen = knobs.strategy(strategy) if strategy else None
+    chosen, scorer = strategy_of(strategy) if strategy else (None, None)
     live = _connected(engine) if isinstance(engine, str) else engine
     try:
-        decided = plan(request, strategy=chosen, engine=live.name, card=live.card)
+        decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer, card=live.card)
         return await carry_out(request, decided, {live.name: live}, registry.scorers(), seed, trace)
     finally:
         if isinstance(engine, str):

@@ -87,6 +87,14 @@ def arm_of(spec: str) -> Arm:
     return arm(label.strip() if equals else f"{name}{colon}{rest}".strip(), values)
 
 
+def strategy_of(spec: str) -> tuple[Strategy, str | None]:
+    """A strategy, and the scorer where the spec names one: "best_of_n:n=4,scorer=agreement"."""
+    name, _, rest = spec.partition(":")
+    values = knobs.pairs(rest, f"strategy {name}")
+    scorer = values.pop("scorer", None)
+    return knobs.strategy({"strategy": name, **values}), None if scorer is None else str(scorer)
+
+
 def arms_of(specs: Sequence[str]) -> tuple[Arm, ...]:
     """Arms from command line words; commas between knobs, spaces between arms. Raises ConfigError on a doubled name."""
     arms = tuple(arm_of(word) for spec in specs for word in spec.split())

@@ -3,10 +3,11 @@
 import pytest
 
 from poise import config, knobs
-from poise.config import EngineSpec, arm_of, arms_of, comparisons, engine_of, read_bench
+from poise.config import EngineSpec, arm_of, arms_of, comparisons, engine_of, read_bench, strategy_of
 from poise.costs import Budget
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.strategies.adaptive_consistency import AdaptiveConsistency, StopRule
+from poise.strategies.best_of_n import BestOfN
 from poise.strategies.cascade import Cascade
 from poise.strategies.direct import Direct
 from poise.strategies.self_consistency import SelfConsistency
@@ -31,6 +32,11 @@ def test_a_strategy_that_scores_gets_a_scorer():
     assert arm_of("best_of_n").plan.scorer == "mean_logprob"
     assert arm_of("best_of_n:scorer=self_certainty").plan.scorer == "self_certainty"
     assert arm_of("direct").plan.scorer is None
+
+
+def test_a_strategy_may_name_its_scorer():
+    assert strategy_of("best_of_n:n=4,scorer=agreement") == (BestOfN(4), "agreement")
+    assert strategy_of("direct") == (Direct(), None)
 
 
 def test_enums_optionals_and_nested_strategies():

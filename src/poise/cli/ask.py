@@ -89,18 +89,18 @@ def _kind(name: str, question: str) -> Kind:
 
 
 async def _solved(request: Request, spec: object, wanted: tuple[str, str], seed: int) -> Answer:
-    from poise import knobs, registry
-    from poise.config import EngineSpec
+    from poise import registry
+    from poise.config import EngineSpec, strategy_of
     from poise.connect import connect
     from poise.control.planner import plan
     from poise.run import solve
 
     strategy, scorer = wanted
-    chosen = knobs.strategy(strategy) if strategy else None
+    chosen, named = strategy_of(strategy) if strategy else (None, None)
     assert isinstance(spec, EngineSpec)
     live = connect(spec)
     try:
-        decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer or None, card=live.card)
+        decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer or named, card=live.card)
         return await solve(request, decided, {live.name: live}, registry.scorers(), seed)
     finally:
         await live.aclose()
