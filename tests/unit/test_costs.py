@@ -108,3 +108,9 @@ def test_the_meet_is_the_tighter_and_a_semilattice(a: Budget, b: Budget, c: Budg
 def test_a_ceiling_is_a_finite_number_above_zero(name: str, bad: float) -> None:
     with pytest.raises(ConfigError, match=f"budget.{name}"):
         Budget(**{name: bad})
+
+
+@pytest.mark.parametrize("ceilings", [{"calls": 1.5}, {"new_tokens": True}, {"total_tokens": 3.0}, {"seconds": True}])
+def test_counts_are_whole_numbers_and_no_switches(ceilings):
+    with pytest.raises(ConfigError, match="number"):
+        Budget(**ceilings)
