@@ -63,18 +63,16 @@ class LiveFlow:
         """One draw per parent, each with equal room; ids of those that fit. Neighbours with one parent share a call
         where the engine samples several at once, so that their prompt is read once."""
         ids: list[int] = []
+        most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
         sharers = len(parents)
         for parent, run in itertools.groupby(parents):
             waiting = len(list(run))
-            most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
             while waiting:
-                group = [
-                    launch
-                    for taken in range(min(waiting, most))
-                    if (launch := self._admit(parent, sampling, "", None, sharers - taken))
-                ]
-                sharers -= min(waiting, most)
-                waiting -= min(waiting, most)
+                size = min(waiting, most)
+                tried = (self._admit(parent, sampling, "", None, sharers - taken) for taken in range(size))
+                group = [launch for launch in tried if launch]
+                sharers -= size
+                waiting -= size
                 if group:
                     self._begin(group)
                     ids += [launch.id for launch in group]

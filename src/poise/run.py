@@ -153,30 +153,20 @@ async def solve(
 
     Raises ConfigError before anything is spent when the plan cannot work, and NoAnswer (with `.trace`) when not one
     draft exists at the end."""
+    scorers = scorers or {}
     trace = Trace() if trace is None else trace
     try:
-        return await _carried_out(request, plan, engines, scorers or {}, (seed, trace))
+        check(plan, engines, scorers)
+        roles = {role: engines[name] for role, name in plan.engines}
+        _check_length(request, list(roles.values()))
+        budget = plan.budget.meet(request.goal.budget)
+        stage = Stage(request, plan, roles, scorers[plan.scorer] if plan.scorer else None, trace)
+        stage.seeds[0] = seed
+        stage.record(Opened(request, plan, seed, time.time()))
+        run = LiveRun(stage, Ledger(_kept_back(budget, roles)), plan.strategy)
+        return await _answered(stage, run, budget)
     finally:
         trace.close()
-
-
-async def _carried_out(
-    request: Request,
-    plan: Plan,
-    engines: Mapping[str, Engine],
-    scorers: Mapping[str, Scorer],
-    record: tuple[int, Trace],
-) -> Answer:
-    check(plan, engines, scorers)
-    _check_length(request, [engines[name] for _, name in plan.engines])
-    seed, trace = record
-    budget = plan.budget.meet(request.goal.budget)
-    roles = {role: engines[name] for role, name in plan.engines}
-    stage = Stage(request, plan, roles, scorers[plan.scorer] if plan.scorer else None, trace)
-    stage.seeds[0] = seed
-    stage.record(Opened(request, plan, seed, time.time()))
-    run = LiveRun(stage, Ledger(_kept_back(budget, roles)), plan.strategy)
-    return await _answered(stage, run, budget)
 
 
 async def _answered(stage: Stage, run: LiveRun, budget: Budget) -> Answer:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from poise.core import Goal, Kind, Request, Sampling
 from poise.costs import Budget
 from poise.trace import Answer
+
+if TYPE_CHECKING:
+    from poise.config import EngineSpec
 
 
 def ask(
@@ -46,7 +50,7 @@ def ask(
     from rich.console import Console
 
     from poise.cli.models import fetched
-    from poise.config import EngineSpec, engine_of
+    from poise.config import engine_of
 
     if question == "-":
         question = _standard_input()
@@ -56,7 +60,7 @@ def ask(
     if spec.kind == "llamacpp":
         fetched(spec.model)
     if dialect:
-        spec = EngineSpec(spec.kind, spec.model, spec.url, dialect=dialect)
+        spec = replace(spec, dialect=dialect)
     answer = asyncio.run(_solved(request, spec, (strategy, scorer), seed))
     console = Console()
     if explain:
@@ -88,16 +92,15 @@ def _kind(name: str, question: str) -> Kind:
     return kinds[name]
 
 
-async def _solved(request: Request, spec: object, wanted: tuple[str, str], seed: int) -> Answer:
+async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str], seed: int) -> Answer:
     from poise import registry
-    from poise.config import EngineSpec, strategy_of
+    from poise.config import strategy_of
     from poise.connect import connect
     from poise.control.planner import plan
     from poise.run import solve
 
     strategy, scorer = wanted
     chosen, named = strategy_of(strategy) if strategy else (None, None)
-    assert isinstance(spec, EngineSpec)
     live = connect(spec)
     try:
         decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer or named, card=live.card)

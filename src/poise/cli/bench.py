@@ -97,7 +97,8 @@ async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary
     from poise.store.run_dir import RunDir
 
     specs = dict(file.engines)
-    if engine[0] or "main" not in specs:
+    used = {name for arm in file.arms for _, name in arm.plan.engines}
+    if engine[0] or ("main" in used and "main" not in specs):
         specs["main"] = engine_of(engine[0] or "default", engine[1])
     for spec in specs.values():
         if spec.kind == "llamacpp":
