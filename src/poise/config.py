@@ -19,6 +19,7 @@ from poise.core import Sampling
 from poise.costs import Budget
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.seams import Arm, Plan, Strategy
+from poise.store.pool_dir import POOL
 
 _SAMPLING = ("temperature", "top_p", "max_tokens", "stop")
 _BUDGET = tuple(field.name for field in dataclasses.fields(Budget))
@@ -26,8 +27,10 @@ _BUDGET = tuple(field.name for field in dataclasses.fields(Budget))
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """How to reach an engine. `kind`: llamacpp (embedded), openai (any OpenAI-compatible server), scripted. `model`: a
-    model name, GGUF path or hub repository. `key`: the environment variable that holds the API key."""
+    """How to reach an engine. `kind`: llamacpp (embedded), openai (any OpenAI-compatible server), torch (PyTorch,
+    in this process), scripted, replay (of recorded draws). `model`: a model name, GGUF path or hub repository; the
+    folder of a pool for replay. `adapter`: a folder in peft's format, for torch. `key`: the environment variable that
+    holds the API key."""
 
     kind: str = "llamacpp"
     model: str = "default"
@@ -38,6 +41,7 @@ class EngineSpec:
     context: int = 0
     threads: int = 0
     cache: str = ""
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +142,16 @@ def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, s
 
 
 def engine_of(word: str, model: str = "") -> EngineSpec:
-    """An engine from one word: "scripted", a URL of a server (then `model` is its model), or a model for llama.cpp."""
+    """An engine from one word: "scripted", a URL of a server (then `model` is its model), the folder of a pool,
+    "torch:MODEL" for PyTorch, or a model for llama.cpp."""
     if word == "scripted":
         return EngineSpec("scripted")
     if word.startswith(("http://", "https://")):
         return EngineSpec("openai", model, word)
+    if (Path(word) / POOL).is_file():
+        return EngineSpec("replay", word)
+    if word == "torch" or word.startswith("torch:"):
+        return EngineSpec("torch", word.partition(":")[2] or "default")
     return EngineSpec("llamacpp", word)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -33,7 +34,25 @@ def _engine(spec: EngineSpec, name: str) -> Engine:
         from poise.engines.llamacpp import LlamaCpp
 
         return LlamaCpp(spec.model, name=name, slots=spec.slots, context=spec.context, threads=spec.threads)
-    raise UnknownName("engine.kind", spec.kind, ("llamacpp", "openai", "scripted"))
+    if spec.kind == "replay":
+        from poise.engines.replay import Replay
+
+        return Replay(Path(spec.model), name=name)
+    if spec.kind == "torch":
+        return _torch(spec, name)
+    raise UnknownName("engine.kind", spec.kind, ("llamacpp", "openai", "replay", "scripted", "torch"))
+
+
+def _torch(spec: EngineSpec, name: str) -> Engine:
+    if importlib.util.find_spec("transformers") is None:
+        raise ConfigError("engine.kind", spec.kind, 'pip install "poise[torch]"')
+    import torch
+
+    from poise.engines.torch_lm import TorchLM
+
+    if spec.threads:
+        torch.set_num_threads(spec.threads)
+    return TorchLM(spec.model, name=name, slots=spec.slots, context=spec.context, adapter=spec.adapter)
 
 
 def _server(spec: EngineSpec, name: str) -> Engine:

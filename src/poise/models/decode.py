@@ -1,0 +1,160 @@
+"""Decoding many sequences at once with a llama-family model: a cache of fixed size with one row per sequence, prompts
+read once and shared, prefixes that any row still holds reused.
+
+Rows 0 to `active - 1` are the living ones, so that every product runs over a dense block; a row that ends is replaced
+by the last. A row's keys outlive it until it is taken again: a prompt that starts with the same tokens copies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from poise.models.llama import Layer, Llama, Shape, angles, linear, norm, rotated
+
+_BLOCK = 64  # keys are attended in whole blocks, so that shapes repeat
+_WORTH = 8  # fewer shared tokens than this are not worth a copy
+
+
+class Rows:
+    """The key-value cache: [layers][rows, key_heads, context, head_width] twice, and the tokens that each row holds.
+
+    Memory: 4 * layers * key_heads * head_width bytes a token at 16 bits (46 KB for the default model)."""
+
+    def __init__(self, model: Llama, rows: int, context: int) -> None:
+        self.model, self.size, self.context, self.active = model, rows, context, 0
+        size = (rows, model.shape.key_heads, context, model.shape.head_width)
+        like = model.embeddings
+        self.keys = [torch.zeros(size, dtype=like.dtype, device=like.device) for _ in model.layers]
+        self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self.held: list[list[int]] = [[] for _ in range(rows)]
+
+    @torch.inference_mode()
+    def admit(self, tokens: Sequence[int], copies: int = 1) -> tuple[Tensor, Tensor, int]:
+        """Read a prompt into the next `copies` rows. Returns the logits [vocabulary] and the hidden state [width] after
+        its last token, and how many of its tokens were taken from another row. Cost: one forward pass over the rest."""
+        if self.active + copies > self.size or len(tokens) > self.context:
+            raise ValueError("no room")  # the caller counts rows and lengths
+        row = self.active
+        shared = self._share(tokens, row)
+        rest = torch.tensor([list(tokens[shared:])], device=self.model.embeddings.device)
+        hidden = self._read(rest, row, shared)[0, -1]
+        for copy in range(row + 1, row + copies):
+            self._copy(row, copy, len(tokens))
+        for copy in range(row, row + copies):
+            self.held[copy] = list(tokens)
+        self.active += copies
+        return functional.linear(hidden, self.model.head).float(), hidden, shared
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """One more token for every living row, [active]. Returns logits [active, vocabulary] in float32 and hidden
+        states [active, width]."""
+        shape, active = self.model.shape, self.active
+        lengths = torch.tensor([len(held) for held in self.held[:active]])
+        reach = min(self.context, (int(lengths.max()) // _BLOCK + 1) * _BLOCK)
+        mask = hidden_after(lengths, reach)[:, None, None]
+        x = functional.embedding(tokens, self.model.embeddings)
+        cosines, sines = (part.unsqueeze(1) for part in angles(lengths.to(x.device), shape, x.dtype))
+        mask, lengths, rows = mask.to(x.device), lengths.to(x.device), torch.arange(active, device=x.device)
+        for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
+            query, key, value = _projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+            keys[rows, :, lengths] = rotated(key, cosines, sines)
+            values[rows, :, lengths] = value
+            query = rotated(query, cosines, sines).view(active, shape.key_heads, -1, shape.head_width)
+            mixed = attended(query, keys[:active, :, :reach], values[:active, :, :reach], mask)
+            x = _after(x, mixed.reshape(active, -1), layer, shape)
+        for held, token in zip(self.held[:active], tokens.tolist(), strict=True):
+            held.append(token)
+        hidden = norm(x, self.model.norm, shape.epsilon)
+        return functional.linear(hidden, self.model.head).float(), hidden
+
+    def retire(self, row: int, riders: list[Any]) -> None:
+        """End a living row; the last living row takes its place, in the cache and in `riders` (one a living row)."""
+        last = self.active = self.active - 1
+        rider = riders.pop()
+        if row != last:
+            riders[row] = rider
+            ended = self.held[row]
+            self._swap(row, last, max(len(ended), len(self.held[last])))
+            self.held[row], self.held[last] = self.held[last], ended
+
+    def _read(self, tokens: Tensor, row: int, start: int) -> Tensor:
+        """Forward pass of [1, length] new tokens of one row, whose first `start` tokens are held already."""
+        shape, length = self.model.shape, tokens.shape[1]
+        end = start + length
+        places = torch.arange(start, end, device=tokens.device)
+        mask = hidden_after(torch.arange(start, end), end)
+        x = functional.embedding(tokens[0], self.model.embeddings)
+        cosines, sines = (part.unsqueeze(1) for part in angles(places, shape, x.dtype))
+        mask = mask.to(x.device)
+        for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
+            query, key, value = _projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+            keys[row, :, start:end] = rotated(key, cosines, sines).transpose(0, 1)
+            values[row, :, start:end] = value.transpose(0, 1)
+            groups = shape.heads // shape.key_heads
+            query = rotated(query, cosines, sines).transpose(0, 1)
+            seen_keys = keys[row, :, :end].repeat_interleave(groups, 0)
+            mixed = attended(query, seen_keys, values[row, :, :end].repeat_interleave(groups, 0), mask)
+            x = _after(x, mixed.transpose(0, 1).reshape(length, -1), layer, shape)
+        return norm(x, self.model.norm, shape.epsilon).unsqueeze(0)
+
+    def _share(self, tokens: Sequence[int], row: int) -> int:
+        """Copy the longest prefix of `tokens` that some row holds into `row`; all but the last token at most."""
+        best, source = max((_common(tokens, held), -number) for number, held in enumerate(self.held))
+        best = min(best, len(tokens) - 1)
+        if best < _WORTH:
+            return 0
+        if -source != row:
+            self._copy(-source, row, best)
+        return best
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        for cache in (*self.keys, *self.values):
+            cache[target, :, :length] = cache[source, :, :length]
+
+    def _swap(self, first: int, second: int, length: int) -> None:
+        for cache in (*self.keys, *self.values):
+            kept = cache[first, :, :length].clone()
+            cache[first, :, :length] = cache[second, :, :length]
+            cache[second, :, :length] = kept
+
+
+def hidden_after(places: Tensor, reach: int) -> Tensor:
+    """What is added to the scores of queries at `places` [n]: [n, reach], 0 up to their own place, -inf after it."""
+    return torch.zeros(len(places), reach).masked_fill_(torch.arange(reach) > places[:, None], float("-inf"))
+
+
+def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Attention written out: query [..., n, width] over keys and values [..., m, width], mask added to the scores."""
+    scores = (query @ keys.transpose(-1, -2)).float() * query.shape[-1] ** -0.5 + mask
+    return torch.softmax(scores, -1).to(values.dtype) @ values
+
+
+def _projected(h: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries [n, heads, width], keys and values [n, key_heads, width] of n positions."""
+    n = h.shape[0]
+    return (
+        linear(h, layer.query).view(n, shape.heads, shape.head_width),
+        linear(h, layer.key).view(n, shape.key_heads, shape.head_width),
+        linear(h, layer.value).view(n, shape.key_heads, shape.head_width),
+    )
+
+
+def _after(x: Tensor, mixed: Tensor, layer: Layer, shape: Shape) -> Tensor:
+    """What follows attention in a layer."""
+    x = x + linear(mixed, layer.output)
+    h = norm(x, layer.output_norm, shape.epsilon)
+    return x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the common prefix."""
+    for place, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return place
+    return min(len(first), len(second))

@@ -1,0 +1,167 @@
+"""A llama-family forward pass over plain tensors: what training and decoding share. It is the same mathematics as the
+class in `transformers`, with nothing in between, so that a compiler can fuse it and adapters cost two thin products.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+logger = logging.getLogger(__name__)
+
+Linear: TypeAlias = tuple[Tensor, Tensor | None, Tensor | None, float]
+"""Weight [out, in], adapter down [rank, in] and up [out, rank] or None, and the adapter's scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The tensors of one layer."""
+
+    input_norm: Tensor
+    output_norm: Tensor
+    query: Linear
+    key: Linear
+    value: Linear
+    output: Linear
+    gate: Linear
+    up: Linear
+    down: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The numbers of a model that its tensors do not tell."""
+
+    heads: int
+    key_heads: int
+    head_width: int
+    epsilon: float
+    rope_theta: float
+
+
+@dataclass(frozen=True, slots=True)
+class Llama:
+    """A whole model: embeddings [vocabulary, width], layers, final norm, and head [vocabulary, width]."""
+
+    embeddings: Tensor
+    layers: tuple[Layer, ...]
+    norm: Tensor
+    head: Tensor
+    shape: Shape
+
+
+def view_of(model: Any) -> Llama | None:
+    """The tensors of a `transformers` Llama (with or without LoRA layers of peft), shared and not copied; None for a
+    model of another kind, or with parts that this forward pass does not know (biases, scaled rotary angles)."""
+    inner = getattr(getattr(model, "base_model", None), "model", model)
+    config = getattr(inner, "config", None)
+    if type(inner).__name__ != "LlamaForCausalLM" or config is None or config.attention_bias or config.mlp_bias:
+        return None
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type", "default") != "default":
+        return None
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    theta = rope.get("rope_theta") or config.rope_theta
+    shape = Shape(heads, config.num_key_value_heads, width, config.rms_norm_eps, float(theta))
+    layers = tuple(_layer(layer) for layer in inner.model.layers)
+    return Llama(inner.model.embed_tokens.weight, layers, inner.model.norm.weight, inner.lm_head.weight, shape)
+
+
+def _layer(layer: Any) -> Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return Layer(
+        layer.input_layernorm.weight,
+        layer.post_attention_layernorm.weight,
+        *(_linear(m) for m in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)),
+        *(_linear(m) for m in (mlp.gate_proj, mlp.up_proj, mlp.down_proj)),
+    )
+
+
+def _linear(module: Any) -> Linear:
+    if not hasattr(module, "lora_A"):
+        return module.weight, None, None, 1.0
+    name = module.active_adapters[0]
+    return module.base_layer.weight, module.lora_A[name].weight, module.lora_B[name].weight, float(module.scaling[name])
+
+
+def linear(x: Tensor, weights: Linear) -> Tensor:
+    """A product with its adapter; adapters may be kept in a wider type than the activations."""
+    weight, down, up, scale = weights
+    y = functional.linear(x, weight)
+    if down is None or up is None:
+        return y
+    return y + functional.linear(functional.linear(x, down.to(x.dtype)), (up * scale).to(x.dtype))
+
+
+def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    """Root-mean-square norm, in float32 inside."""
+    wide = x.float()
+    return weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)).to(x.dtype)
+
+
+def angles(positions: Tensor, shape: Shape, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary angles, [..., head_width / 2]."""
+    powers = torch.arange(0, shape.head_width, 2, dtype=torch.float32, device=positions.device) / shape.head_width
+    turns = positions.float().unsqueeze(-1) / (shape.rope_theta**powers)
+    return turns.cos().to(dtype), turns.sin().to(dtype)
+
+
+def rotated(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Rotary position embedding of [..., head_width], halves paired as in transformers."""
+    first, second = x.chunk(2, -1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
+
+
+def layer_forward(x: Tensor, layer: Layer, shape: Shape, cosines: Tensor, sines: Tensor, mask: Tensor) -> Tensor:
+    """One layer over whole sequences: x [batch, length, width], additive mask [batch or 1, 1, length, length] in
+    float32, cosines and sines [batch or 1, 1, length, head_width / 2]."""
+    batch, length, _ = x.shape
+    h = norm(x, layer.input_norm, shape.epsilon)
+    query = linear(h, layer.query).view(batch, length, shape.heads, shape.head_width).transpose(1, 2)
+    key = linear(h, layer.key).view(batch, length, shape.key_heads, shape.head_width).transpose(1, 2)
+    value = linear(h, layer.value).view(batch, length, shape.key_heads, shape.head_width).transpose(1, 2)
+    query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
+    groups = shape.heads // shape.key_heads
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    # Written out: the fused CPU kernel's backward pass is twice as slow as these products.
+    shares = torch.softmax((query @ key.transpose(-1, -2)).float() * shape.head_width**-0.5 + mask, -1)
+    mixed = (shares.to(x.dtype) @ value).transpose(1, 2).reshape(batch, length, -1)
+    x = x + linear(mixed, layer.output)
+    h = norm(x, layer.output_norm, shape.epsilon)
+    return x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
+
+
+LayerForward: TypeAlias = Callable[[Tensor, Layer, Shape, Tensor, Tensor, Tensor], Tensor]
+
+
+@functools.cache
+def compiled() -> LayerForward:
+    """`layer_forward`, fused by the compiler of PyTorch where the machine has a C++ compiler (twice as fast on CPUs;
+    half a minute per shape), else as it is."""
+    if not (torch.cuda.is_available() or shutil.which("g++") or shutil.which("clang++")):
+        logger.info("no C++ compiler: the layers run uncompiled, at about half the speed")
+        return layer_forward
+    return torch.compile(layer_forward, dynamic=False)
+
+
+def hidden_states(
+    model: Llama, tokens: Tensor, positions: Tensor, mask: Tensor, forward: LayerForward = layer_forward
+) -> Tensor:
+    """The last hidden states, after the final norm, of token ids [batch, length] at `positions` [batch, length]; `mask`
+    [batch, 1, length, length] is added to the attention scores."""
+    x = functional.embedding(tokens, model.embeddings)
+    if torch.is_grad_enabled():
+        x.requires_grad_()  # so that the first layer is compiled like all others
+    cosines, sines = (part.unsqueeze(1) for part in angles(positions, model.shape, x.dtype))
+    for layer in model.layers:
+        x = forward(x, layer, model.shape, cosines, sines, mask)
+    return norm(x, model.norm, model.shape.epsilon)

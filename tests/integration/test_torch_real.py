@@ -1,0 +1,46 @@
+"""The torch engine on the real default model."""
+
+import contextlib
+
+import pytest
+import torch
+
+from poise.core import Finish, Kind, Request, Sampling
+from poise.draws import Collected
+from poise.engines.torch_lm import TorchLM
+
+QUESTIONS = ["What is the capital of France?", "Name three colours.", "What is 2 + 3?"]
+
+
+async def draft(engine, request, sampling):
+    got = Collected(0.0)
+    stream = engine.stream(request.messages, sampling)
+    async for delta in stream:
+        got.add(delta, lambda: 0.0)
+    await stream.aclose()
+    return got.draft()
+
+
+@pytest.fixture(scope="module")
+def engine(default_model):
+    return TorchLM(str(default_model), slots=8, context=256, dtype="float32")
+
+
+async def test_greedy_texts_are_those_of_generate(engine):
+    async with contextlib.aclosing(engine):
+        for question in QUESTIONS:
+            request = Request.ask(question)
+            ids = engine.ids(request.messages)
+            out = engine.model().generate(torch.tensor([ids]), max_new_tokens=24, do_sample=False)[0, len(ids) :]
+            found = await draft(engine, request, Sampling(temperature=0, max_tokens=24))
+            assert list(found.token_ids) == out.tolist()
+
+
+async def test_it_says_what_llama_cpp_says_of_the_same_file(engine, llamacpp):
+    """Two implementations, one model: greedy openings agree."""
+    async with contextlib.aclosing(engine):
+        request = Request.ask("What is the capital of France?", Kind.TEXT)
+        sampling = Sampling(temperature=0, max_tokens=12)
+        ours, theirs = await draft(engine, request, sampling), await draft(llamacpp, request, sampling)
+    assert ours.text == theirs.text
+    assert ours.finish is theirs.finish is Finish.EOS

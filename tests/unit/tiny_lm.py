@@ -1,0 +1,73 @@
+"""Tiny random language models with a real tokenizer: PyTorch code tested in milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poise.models.card import card_from_config
+from poise.models.dense import DenseModel
+
+TEMPLATE = (
+    "{% for message in messages %}{{ '<s>' + message['role'] + '\\n' + message['content'] + '</s>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
+)
+
+
+def tokenizer() -> Any:
+    """Bytes as tokens, and two special ones: 0 opens a turn, 1 ends it."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = {"<s>": 0, "</s>": 1} | {letter: place for place, letter in enumerate(alphabet, 2)}
+    made = Tokenizer(models.BPE(words, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in ("<s>", "</s>")])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=TEMPLATE
+    )
+
+
+def llama(seed: int = 0, **changes: Any) -> Any:
+    """A random Llama of two layers, float32, grouped keys."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    settings = {
+        "vocab_size": 258,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.5,
+        "tie_word_embeddings": True,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    return LlamaForCausalLM(LlamaConfig(**settings | changes)).eval()
+
+
+def gpt2(seed: int = 0) -> Any:
+    """A random model of another family."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=258, n_positions=512, n_embd=32, n_layer=2, n_head=4, initializer_range=0.5, bos_token_id=0, eos_token_id=1
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+def dense(model: Any | None = None) -> DenseModel:
+    """A tiny model as `load_dense` would give it."""
+    model = model or llama()
+    config = model.config.to_dict()
+    names = {"n_layer": "num_hidden_layers", "n_embd": "hidden_size", "n_head": "num_attention_heads"}
+    config |= {theirs: config[ours] for ours, theirs in names.items() if ours in config}
+    config |= {"intermediate_size": config.get("intermediate_size", 128), "max_position_embeddings": 512}
+    return DenseModel("tiny", model, tokenizer(), card_from_config(config, "tiny"))
