@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from poise.engines.replay import REPLAYED
 from poise.errors import NoAnswer
 from poise.evals.joules import joules_of
 from poise.evals.rows import Row, Summary
@@ -29,4 +32,5 @@ def summary_of(store: RunDir) -> Summary:
     rows = sorted(rows_of(store), key=lambda row: place[row.arm])
     answered = {row.arm for row in rows}
     compare = [(first, second) for first, second in config.get("compare", ()) if {first, second} <= answered]
-    return summarise(rows, compare=compare, seed=config.get("seed", 0), joules=joules_of(store))
+    summary = summarise(rows, compare=compare, seed=config.get("seed", 0), joules=joules_of(store))
+    return replace(summary, replayed=any(model.endswith(REPLAYED) for model in config.get("models", {}).values()))

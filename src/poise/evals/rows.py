@@ -11,7 +11,8 @@ from poise.costs import Usage
 @dataclass(frozen=True, slots=True)
 class Item:
     """One question with its truth. `id` is unique within a benchmark and stable between runs; `cluster` groups items
-    that are not independent (a template, a source), and is the unit of every bootstrap."""
+    that are not independent (a template, a source), and is the unit of every bootstrap. `worked`: the source's own worked
+    solution, where the item was read with one."""
 
     id: str
     task: str
@@ -19,6 +20,7 @@ class Item:
     truth: str
     kind: Kind
     cluster: str
+    worked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class Comparison:
 class Summary:
     """A whole benchmark. `frontier` lists arms by rising cost; `hypervolume` is over (log10 flops, accuracy) against
     `reference` flops; `oracle` is the share of items that at least one arm got right. `cost` names the axis: flops
-    where every arm has them, else new tokens."""
+    where every arm has them, else new tokens. `replayed`: some draws came out of a pool, so seconds, and what is made
+    of them, were not measured."""
 
     arms: tuple[ArmSummary, ...]
     frontier: tuple[str, ...]
@@ -127,3 +130,4 @@ class Summary:
     oracle: float
     comparisons: tuple[Comparison, ...]
     energy_measured: bool = False
+    replayed: bool = False

@@ -34,7 +34,7 @@ def table(summary: Summary, width: int = _WIDE) -> Table:
     reach at this cost, in points."""
     grid = Table(box=None, padding=(0, 1), header_style="bold", caption=_caption(summary), caption_justify="left")
     names = letters(summary)
-    cells = [_cells(arm, width) for arm in summary.arms]
+    cells = [_cells(arm, width, timed=not summary.replayed) for arm in summary.arms]
     for heading in ("", *(cells[0] if cells else ())):
         text = heading in ("", "arm", " ")
         grid.add_column(heading, justify="left" if text else "right", no_wrap=heading != "arm", overflow="fold")
@@ -53,8 +53,8 @@ def comparisons(summary: Summary) -> list[Text]:
     return lines
 
 
-def _cells(arm: ArmSummary, width: int) -> dict[str, Text | str]:
-    """Figures by heading."""
+def _cells(arm: ArmSummary, width: int, timed: bool) -> dict[str, Text | str]:
+    """Figures by heading; no seconds where they were not measured."""
     wide = width >= _WIDE
     failed = f" ({arm.failed} failed)" if arm.failed else ""
     cells: dict[str, Text | str] = {
@@ -63,13 +63,16 @@ def _cells(arm: ArmSummary, width: int) -> dict[str, Text | str]:
         "accuracy %": f"{100 * arm.accuracy.mean:.1f} {words.bracket(arm.accuracy, 100)}",
         "new tokens": words.count(arm.new_tokens.mean) + _spread(arm.new_tokens) * wide,
         "FLOP": words.si(arm.flops.mean) + _spread(arm.flops) * wide,
-        "p50": words.seconds(arm.seconds.p50),
-        "p95": words.seconds(arm.seconds.p95),
+        "p50": words.seconds(arm.seconds.p50 if timed else None),
+        "p95": words.seconds(arm.seconds.p95 if timed else None),
     }
     if width >= _NARROW:
         cells["hull"] = words.points(arm.hull_gap)
     if wide:
-        cells |= {"complete": words.percent(arm.completion.mean), "work": words.seconds(arm.busy_seconds)}
+        cells |= {
+            "complete": words.percent(arm.completion.mean),
+            "work": words.seconds(arm.busy_seconds if timed else None),
+        }
     return cells
 
 
@@ -84,6 +87,6 @@ def _caption(summary: Summary) -> Text:
     return Text(
         f"{n} per arm, 95 % intervals. Costs: means per question. ◆ on the frontier; hull: points above a mix of the "
         f"other arms. Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
-        f"{words.bracket(summary.hypervolume, digits=3)}.",
+        f"{words.bracket(summary.hypervolume, digits=3)}.{' Draws are replayed: no seconds.' * summary.replayed}",
         style="dim",
     )

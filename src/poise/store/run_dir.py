@@ -23,7 +23,7 @@ import os
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from poise.errors import ConfigError, DataError, StoreError
 from poise.records import Json, to_line
@@ -37,6 +37,10 @@ _log = logging.getLogger(__name__)
 
 class RunDir:
     """The run directory at `path`. Reading needs no lock and changes nothing; appending needs `claimed`."""
+
+    settings_file: ClassVar[str] = CONFIG
+    line_files: ClassVar[tuple[str, ...]] = (TRACES, GRADES, ENERGY)
+    """Open for appending as long as the directory is claimed."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -73,7 +77,7 @@ class RunDir:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(Lock(self.path / "lock"))
                 self._begin(json.loads(to_line(config)), json.loads(to_line(environment)))
-                for name in (TRACES, GRADES, ENERGY):
+                for name in self.line_files:
                     self._descriptors[name] = _open(self.path / name)
                     stack.callback(self._close, name)
             yield self
@@ -102,19 +106,26 @@ class RunDir:
 
     def _begin(self, config: Json, environment: Json) -> None:
         """Write config and environment, or check that they are those of the run that goes on here."""
-        begun, first = self.read(CONFIG), self.read(ENVIRONMENT)
+        begun, first = self.read(self.settings_file), self.read(ENVIRONMENT)
         if begun is None or first is None:
             self.write(ENVIRONMENT, environment)
-            self.write(CONFIG, config)
+            self.write(self.settings_file, config)
             return
         changes = list(_changes(begun, config))
         if changes:
             names, old, new = zip(*changes, strict=True)
-            where = f"{', '.join(map(reprlib.repr, old))} as in {self.path / CONFIG}, or a new run directory"
+            where = (
+                f"{', '.join(map(reprlib.repr, old))} as in {self.path / self.settings_file}, or a new run directory"
+            )
             raise ConfigError(", ".join(names), new[0] if len(new) == 1 else new, where)
         resumed = first.pop("resumed", [])
         if environment not in [first, *resumed]:
             self.write(ENVIRONMENT, {**first, "resumed": [*resumed, environment]})
+
+    def _open_lines(self, name: str) -> None:
+        """Open one more file for appending; whoever opens it closes it."""
+        with self._stored():
+            self._descriptors[name] = _open(self.path / name)
 
     def _close(self, name: str) -> None:
         descriptor = self._descriptors.pop(name)
