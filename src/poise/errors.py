@@ -13,6 +13,7 @@ PoiseError
     │   └── EngineRefused       the server understood and said no (other 4xx); never retried
     ├── ScorerError        a scorer could not judge
     ├── ModelError         weights cannot be had: missing, truncated, wrong hash, no network
+    ├── TrainingError      a training cannot go on: its loss is no number
     ├── StoreError         a run directory is locked, or the disk is full
     └── NoAnswer           deadline or budget passed, or every draw failed, before any draft existed
 """
@@ -105,6 +106,10 @@ class ScorerError(RunError):
 
 class ModelError(RunError):
     """Model weights cannot be had: missing, truncated, wrong hash, or no network."""
+
+
+class TrainingError(RunError):
+    """A training cannot go on; its last good checkpoint is kept."""
 
 
 class StoreError(RunError):

@@ -20,11 +20,16 @@ def build(cls: type[T], values: Mapping[str, object], where: str) -> T:
     """An instance of the dataclass `cls`. Strings are read as the type of the knob.
 
     Raises UnknownName for a knob it does not have, ConfigError for a value of the wrong type or out of range."""
+    return cls(**convert(cls, values, where))
+
+
+def convert(cls: type[object], values: Mapping[str, object], where: str) -> dict[str, Any]:
+    """The values as the types of the knobs of `cls`, which is not made. Raises as `build` does."""
     kinds = _types(cls)
     for name in values:
         if name not in kinds:
             raise UnknownName(f"knob of {where}", name, kinds)
-    return cls(**{name: _convert(f"{where}.{name}", value, kinds[name]) for name, value in values.items()})
+    return {name: _convert(f"{where}.{name}", value, kinds[name]) for name, value in values.items()}
 
 
 def strategy(spec: str | Mapping[str, object]) -> Strategy:

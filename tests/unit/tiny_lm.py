@@ -58,7 +58,14 @@ def gpt2(seed: int = 0) -> Any:
 
     torch.manual_seed(seed)
     config = GPT2Config(
-        vocab_size=258, n_positions=512, n_embd=32, n_layer=2, n_head=4, initializer_range=0.5, bos_token_id=0, eos_token_id=1
+        vocab_size=258,
+        n_positions=512,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        initializer_range=0.5,
+        bos_token_id=0,
+        eos_token_id=1,
     )
     return GPT2LMHeadModel(config).eval()
 

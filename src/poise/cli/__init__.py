@@ -1,6 +1,7 @@
 """The command line. Each command is a file; this one names them and turns errors into exit codes.
 
-Exit codes: 0 done; 1 it failed while running (RunError); 2 the request cannot work (ConfigError); 130 interrupted.
+Exit codes: 0 done; 1 it failed while running (RunError); 2 the request cannot work (ConfigError); 3 what was asked for
+is done and saved, but a training is not finished; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import typer
 
 from poise import __version__
-from poise.cli import models
+from poise.cli import lab, models
 from poise.cli.ask import ask
 from poise.cli.bench import bench
 from poise.cli.report import report
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for command in (ask, bench, report, strategies):
     app.command()(command)
+app.add_typer(lab.app, name="lab")
 app.add_typer(models.app, name="models")
 
 

@@ -11,8 +11,8 @@ from poise.costs import Usage
 @dataclass(frozen=True, slots=True)
 class Item:
     """One question with its truth. `id` is unique within a benchmark and stable between runs; `cluster` groups items
-    that are not independent (a template, a source), and is the unit of every bootstrap. `worked`: the source's own worked
-    solution, where the item was read with one."""
+    that are not independent (a template, a source), and is the unit of every bootstrap. `worked`: its solution
+    step by step, where the source has one."""
 
     id: str
     task: str

@@ -121,10 +121,12 @@ def _item(name: str, line: int, text: str, truth: Callable[[str], str]) -> Item:
         raise _BadLine(text.strip(), f"one JSON object ({error})") from None
     if not isinstance(row, dict):
         raise _BadLine(text.strip(), "a JSON object with question and answer")
-    answer = truth(_text(row, "answer", "target"))
+    said = _text(row, "answer", "target")
+    answer = truth(said)
     id = f"{name}/{_text(row, 'id') if 'id' in row else line}"
     cluster = f"{name}/{_text(row, 'cluster')}" if "cluster" in row else id
-    return Item(id, name, _text(row, "question", "input"), answer, _kind(row, answer), cluster)
+    worked = said if "####" in said else ""
+    return Item(id, name, _text(row, "question", "input"), answer, _kind(row, answer), cluster, worked)
 
 
 def _text(row: dict[str, Any], *fields: str) -> str:

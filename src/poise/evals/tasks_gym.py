@@ -60,7 +60,7 @@ class GymTask:
     def __init__(
         self, name: str, family: str, knobs: Mapping[str, object], templates: range | None, kind: Kind | None
     ) -> None:
-        self.name, self._family, self._knobs, self._templates = name, family, knobs, templates
+        self.name, self.family, self._knobs, self._templates = name, family, knobs, templates
         self._pages: dict[tuple[int, int], Any] = {}
         self._kind = kind or Kind.TEXT
         if next(self._found(0), None) is None:
@@ -77,14 +77,17 @@ class GymTask:
             return False
         if item.truth and same(value, item.truth, item.kind):
             return True
-        if _SETTLED.fullmatch(item.truth) or (self._family in _EVALUATE and not _ARITHMETIC.fullmatch(value)):
+        if _SETTLED.fullmatch(item.truth) or (self.family in _EVALUATE and not _ARITHMETIC.fullmatch(value)):
             return False
-        seed, index = map(int, item.id.rsplit("/", 2)[1:])
-        entry = self._entry(seed, index)
+        seed, index = _place(item)
         try:
-            return bool(self._page(seed, index).score_answer(value, entry) >= 1.0)
+            return bool(self._page(seed, index).score_answer(value, self._entry(seed, index)) >= 1.0)
         except _UNEXPECTED:  # a text that the scorer cannot read
             return False
+
+    def entry(self, item: Item) -> Any:
+        """What the generator made: question, answer and metadata."""
+        return self._entry(*_place(item))
 
     def _found(self, seed: int) -> Iterator[Item]:
         asked: set[str] = set()
@@ -100,14 +103,14 @@ class GymTask:
             misses = 0
             asked.add(question)
             id = f"{self.name}/{seed}/{index}"
-            cluster = id if template is None else f"{self._family}/template {template}"
+            cluster = id if template is None else f"{self.family}/template {template}"
             yield Item(id, self.name, question, "" if truth is None else str(truth), self._kind, cluster)
 
     def _entry(self, seed: int, index: int) -> Any:
         try:
             return self._page(seed, index)[index % _PAGE]
         except _UNEXPECTED as error:
-            raise ConfigError(f"task {self._family}", dict(self._knobs), str(error) or "see the family") from None
+            raise ConfigError(f"task {self.family}", dict(self._knobs), str(error) or "see the family") from None
 
     def _template(self, seed: int, index: int) -> int | None:
         templates = getattr(self._page(seed, index), "task_indices", None)
@@ -120,8 +123,13 @@ class GymTask:
         key = seed, index // _PAGE
         if key not in self._pages:
             first = seed * _SEEDS_APART + key[1] * _PAGE
-            self._pages[key] = create_dataset(self._family, seed=first, size=_PAGE, **self._knobs)
+            self._pages[key] = create_dataset(self.family, seed=first, size=_PAGE, **self._knobs)
         return self._pages[key]
+
+
+def _place(item: Item) -> tuple[int, int]:
+    seed, index = map(int, item.id.rsplit("/", 2)[1:])
+    return seed, index
 
 
 def gym_task(family: str, settings: Settings) -> GymTask:

@@ -25,6 +25,12 @@ async def drafts(engine, sampling, n=1, messages=MESSAGES):
     return [one.draft() for one in got]
 
 
+def generated(engine, ids, new_tokens):
+    """What transformers makes of a prompt, greedily."""
+    out = engine.model().generate(torch.tensor([ids]), max_new_tokens=new_tokens, do_sample=False, pad_token_id=1)
+    return out[0, len(ids) :]
+
+
 @pytest.fixture(params=[llama, gpt2])
 async def engine(request):
     made = TorchLM(dense(request.param()), slots=6, context=200)
@@ -52,7 +58,7 @@ async def test_a_draw_is_the_same_alone_and_among_others(engine):
 async def test_greedy_text_is_that_of_transformers(engine):
     [draft] = await drafts(engine, Sampling(temperature=0, max_tokens=25))
     ids = engine.ids(MESSAGES)
-    out = engine.model().generate(torch.tensor([ids]), max_new_tokens=25, do_sample=False, pad_token_id=1)[0, len(ids) :]
+    out = generated(engine, ids, 25)
     assert list(draft.token_ids) == out.tolist()
     assert draft.tokens == len(out)
 
@@ -78,7 +84,7 @@ async def test_an_assistant_prefix_is_continued(engine):
     ids = engine.ids(prefix)
     assert ids[: len(engine.ids(MESSAGES))] == engine.ids(MESSAGES)
     [continued] = await drafts(engine, Sampling(temperature=0, max_tokens=20), messages=prefix)
-    out = engine.model().generate(torch.tensor([ids]), max_new_tokens=20, do_sample=False, pad_token_id=1)[0, len(ids) :]
+    out = generated(engine, ids, 20)
     assert list(continued.token_ids) == out.tolist()
     assert whole.tokens > 0
 

@@ -32,7 +32,9 @@ def test_words_are_cut_by_the_rule_that_the_file_names(read, pre, text, tokens):
     assert cut(tokenizer, text) == tokens
 
 
-@pytest.mark.parametrize("text", ["", "the end", "\u00e9t\u00e9 \u4f60\u597d \U0001f600", "a\n\n  b\t12", "x<|end|>y<mine>"])
+@pytest.mark.parametrize(
+    "text", ["", "the end", "\u00e9t\u00e9 \u4f60\u597d \U0001f600", "a\n\n  b\t12", "x<|end|>y<mine>"]
+)
 @pytest.mark.parametrize("pre", ["smollm", "gpt-2", "llama-bpe", "qwen2"])
 def test_any_text_comes_back_as_it_was(read, pre, text):
     tokenizer = read(pre=pre)

@@ -1,0 +1,151 @@
+"""`poise lab verifier`: a verifier, a probe or a difficulty probe from recorded draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from poise.lab.pool import Pool
+    from poise.lab.verifier import Wanted
+    from poise.models.head import HeadCard
+    from poise.models.reader import Reader
+
+
+def verifier(
+    pool: Annotated[Path, typer.Argument(help="Draws to learn from: a folder of poise lab rollouts.")],
+    test: Annotated[Path, typer.Option(help="Draws of other questions, to measure on.")],
+    out: Annotated[Path, typer.Option(help="Where the head goes.")],
+    kind: Annotated[str, typer.Option(help="verifier, probe (fewer layers, linear) or difficulty.")] = "verifier",
+    model: Annotated[str, typer.Option(help="The policy. [the pool's model]")] = "",
+    layers: Annotated[str, typer.Option(help="Layers to read after, such as 15,30. [by kind]")] = "",
+    hidden: Annotated[int | None, typer.Option(help="Width of the middle layer; 0: linear. [by kind]")] = None,
+    n: Annotated[int, typer.Option(help="Draws per question that best of n and the weighted vote choose from.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the split and the fit.")] = 0,
+) -> None:
+    """Train a scorer on the outcomes of a policy's own draws, and measure it on questions it never saw.
+
+    Example:
+
+    poise lab rollouts --task gsm_symbolic --limit 500 --draws 8 --seed 1 --out pools/train
+
+    poise lab rollouts --task gsm_symbolic --limit 500 --draws 8 --seed 2 --out pools/test
+
+    poise lab verifier pools/train --test pools/test --out heads/verifier
+    """
+    from rich.console import Console
+
+    from poise.errors import ConfigError, UnknownName
+    from poise.lab.pool import read_pool
+    from poise.lab.session import require_torch
+
+    if kind not in ("verifier", "probe", "difficulty"):
+        raise UnknownName("kind", kind, ("verifier", "probe", "difficulty"))
+    require_torch()
+    from poise.lab.verifier import Wanted
+
+    training, held = read_pool(pool), read_pool(test)
+    asked = {one.item.question for one in training.items}
+    leaked = sum(one.item.question in asked for one in held.items)
+    if leaked:
+        raise ConfigError("test", str(test), f"questions that {pool} does not hold ({leaked} are in both)")
+    console = Console(stderr=True)
+    with console.status("loading the model ..."):
+        reader = _reader(model or training.card.name)
+    chosen = _layers(layers, kind, reader)
+    width = hidden if hidden is not None else 0 if kind != "verifier" else 128
+    order = _Order(Wanted(kind, chosen, width, pooled=kind != "difficulty"), training, held, seed, n, out)
+    (_difficulty if kind == "difficulty" else _verifier)(order, reader, console)
+
+
+def _reader(name: str) -> Reader:
+    from poise.models.reader import load_reader
+
+    return load_reader(name)
+
+
+def _layers(text: str, kind: str, reader: Reader) -> tuple[int, ...]:
+    from poise.errors import ConfigError
+
+    deepest = len(reader.llama.layers)
+    default = {"verifier": (deepest * 2 // 3, deepest), "probe": (deepest // 2,), "difficulty": (deepest * 2 // 3,)}
+    try:
+        chosen = tuple(sorted({int(part) for part in text.split(",")})) if text else default[kind]
+    except ValueError:
+        chosen = (0,)
+    if not all(1 <= layer <= deepest for layer in chosen):
+        raise ConfigError("layers", text, f"numbers from 1 to {deepest}, separated by commas")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is to be trained, on which draws, measured on which, and where it goes."""
+
+    wanted: Wanted
+    training: Pool
+    held: Pool
+    seed: int
+    n: int
+    out: Path
+
+    def card(self) -> HeadCard:
+        from poise.models.head import HeadCard
+
+        wanted = self.wanted
+        return HeadCard(wanted.kind, self.training.card.name, wanted.layers, wanted.pooled)
+
+
+def _verifier(order: _Order, reader: Reader, console: Console) -> None:
+    from poise.lab import verifier as lab
+    from poise.lab.readout import read_out
+
+    wanted, training, held = order.wanted, order.training, order.held
+    with _bar("reading draws", len(training.items), console) as watch:
+        places = read_out(reader, training.items, wanted.layers, wanted.pooled, watch)
+    with console.status("fitting ..."):
+        head = lab.train_head(wanted, places, order.card(), order.seed)
+    with _bar("reading test draws", len(held.items), console) as watch:
+        tested = read_out(reader, held.items, wanted.layers, wanted.pooled, watch)
+    measured = lab.measured(head, tested, held, order.seed)
+    lab.save(head, [("held-out questions", measured)], order.out)
+    typer.echo(f"{wanted.kind}: {measured.text()}")
+    typer.echo(
+        f"reads {wanted.layers[-1]} of {len(reader.llama.layers)} layers; {head.parameters:,} weights of its own"
+    )
+    for choice in lab.choices(held, lab.scores_of(head, tested, held), order.n):
+        typer.echo(choice.text())
+    typer.echo(f"head: {order.out}")
+
+
+def _difficulty(order: _Order, reader: Reader, console: Console) -> None:
+    from poise.lab import difficulty as lab
+    from poise.lab.verifier import train_head
+    from poise.models.head import save_head, with_figures
+
+    with _bar("reading questions", len(order.training.items), console) as watch:
+        places = lab.read_questions(reader, order.training.items, order.wanted.layers, watch)
+    with console.status("fitting ..."):
+        head = train_head(order.wanted, places, order.card(), order.seed)
+    foreseen = lab.measure_difficulty(head, reader, order.held)
+    save_head(with_figures(head, [("held-out questions", foreseen.text())]), order.out)
+    typer.echo(f"difficulty: {foreseen.text()}")
+    typer.echo(f"head: {order.out}")
+
+
+@contextmanager
+def _bar(what: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)

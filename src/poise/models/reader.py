@@ -1,0 +1,125 @@
+"""Reading texts that are there already: hidden states of many continuations of one prompt, which is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from poise.costs import Card
+from poise.errors import ConfigError
+from poise.models.decode import attended
+from poise.models.dense import DenseModel, load_dense
+from poise.models.llama import Layer, Llama, Shape, angles, linear, norm, rotated, view_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A llama-family policy that reads: its tensors, tokenizer, what it costs, and the tokens that end a line."""
+
+    llama: Llama
+    tokenizer: Any
+    card: Card
+    newlines: frozenset[int]
+
+
+def load_reader(model: str | DenseModel = "default") -> Reader:
+    """Load a policy to read with. Raises ConfigError for a model that is not llama-family, and as `load_dense` does."""
+    loaded = load_dense(model) if isinstance(model, str) else model
+    llama = view_of(loaded.model)
+    if llama is None:
+        raise ConfigError("model", loaded.name, "a llama-family model")
+    words = loaded.tokenizer.batch_decode([[id] for id in range(len(loaded.tokenizer))])
+    newlines = frozenset(id for id, word in enumerate(words) if word.endswith("\n"))
+    return Reader(llama, loaded.tokenizer, loaded.card, newlines)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One prompt and the texts that continue it, as token ids."""
+
+    prompt: Sequence[int]
+    texts: Sequence[Sequence[int]]
+
+
+@torch.inference_mode()
+def read(model: Llama, asked: Sequence[Asked], layers: Sequence[int]) -> list[list[Tensor]]:
+    """Hidden states of every token of each text, per prompt: [tokens, len(layers) * width], the residual stream after
+    each of `layers` (1 = after the first) side by side, in the model's type. Layers above the last of these are not
+    run.
+
+    Cost: one forward pass over all prompts and one over all texts, each padded to the longest of its kind."""
+    prompts = [each.prompt for each in asked]
+    texts = [text for each in asked for text in each.texts]
+    owner = torch.tensor([number for number, each in enumerate(asked) for _ in each.texts])
+    device = model.embeddings.device
+    heads = _Read(torch.zeros(len(prompts), 0, dtype=torch.long, device=device))
+    _pass(model, prompts, heads, layers, keep=heads)
+    kept = iter(_pass(model, texts, heads.of(owner.to(device)), layers))
+    return [[next(kept)[: len(text)] for text in each.texts] for each in asked]
+
+
+class _Read:
+    """What was read before: which places hold a token [rows, length], and keys and values per layer."""
+
+    def __init__(self, lengths: Tensor) -> None:
+        self.there, self.keys, self.values = lengths.bool(), list[Tensor](), list[Tensor]()
+
+    def of(self, rows: Tensor) -> _Read:
+        """The same for these rows, repeated as they come."""
+        found = _Read(self.there[rows])
+        found.keys, found.values = [part[rows] for part in self.keys], [part[rows] for part in self.values]
+        return found
+
+
+def _pass(
+    model: Llama, texts: Sequence[Sequence[int]], before: _Read, layers: Sequence[int], keep: _Read | None = None
+) -> Tensor:
+    """Forward pass over rows of ids behind what was read before; what `layers` ask for, [rows, length, ...]."""
+    shape, device, rows = model.shape, model.embeddings.device, len(texts)
+    length = max(len(text) for text in texts)
+    ids, there = torch.zeros(rows, length, dtype=torch.long), torch.zeros(rows, length, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)], there[row, : len(text)] = torch.tensor(text, dtype=torch.long), True
+    ids, there = ids.to(device), there.to(device)
+    places = before.there.sum(1, keepdim=True) + torch.arange(length, device=device)
+    own = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None] & there[:, None, :]
+    own = own | torch.eye(length, dtype=torch.bool, device=device)  # padding sees itself: no row of -inf alone
+    seen = torch.cat((before.there[:, None, :].expand(-1, length, -1), own), 2)
+    mask = torch.zeros(seen.shape, device=device).masked_fill_(~seen, float("-inf"))[:, None]
+    x = functional.embedding(ids, model.embeddings)
+    cosines, sines = (part[:, None] for part in angles(places, shape, x.dtype))
+    earlier = list(zip(before.keys, before.values, strict=True))
+    found: dict[int, Tensor] = {}
+    for number, layer in enumerate(model.layers[: max(layers)], 1):
+        query, key, value = _heads(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+        query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
+        if keep is not None:
+            keep.keys.append(key)
+            keep.values.append(value)
+        if earlier:
+            key, value = (torch.cat(pair, 2) for pair in zip(earlier[number - 1], (key, value), strict=True))
+        groups = shape.heads // shape.key_heads
+        mixed = attended(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), mask)
+        x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), layer.output)
+        h = norm(x, layer.output_norm, shape.epsilon)
+        x = x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
+        if number in layers:
+            found[number] = x
+    if keep is not None:
+        keep.there = there
+    return torch.cat([found[number] for number in layers], -1)
+
+
+def _heads(h: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values as [rows, heads, length, head_width]."""
+    rows, length, _ = h.shape
+    return (
+        linear(h, layer.query).view(rows, length, shape.heads, shape.head_width).transpose(1, 2),
+        linear(h, layer.key).view(rows, length, shape.key_heads, shape.head_width).transpose(1, 2),
+        linear(h, layer.value).view(rows, length, shape.key_heads, shape.head_width).transpose(1, 2),
+    )
