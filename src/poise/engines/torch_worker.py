@@ -16,6 +16,8 @@ from poise.errors import EngineError, EngineUnreachable
 
 logger = logging.getLogger(__name__)
 
+_TOGETHER = 2_048  # prompt tokens read in one pass: more makes those who are decoding wait
+
 
 class Decoder(Protocol):
     """What decodes: `poise.models.decode.Rows` or `poise.models.gangs.Gangs`."""
@@ -24,7 +26,7 @@ class Decoder(Protocol):
     context: int
     active: int
 
-    def admit(self, tokens: Sequence[int], copies: int = 1) -> tuple[Any, Any, int]: ...
+    def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Any: ...
 
     def step(self, tokens: Any) -> tuple[Any, Any]: ...
 
@@ -44,7 +46,6 @@ class Call:
     ended: int = 0
     made: int = 0
     closed: bool = False
-    cached: int = 0
 
     @property
     def over(self) -> bool:
@@ -190,21 +191,34 @@ class Worker:
                 mail.letters.setdefault(call, [])
 
     def _admit(self, decoder: Decoder, mail: Mail) -> None:
-        """Give free rows to waiting calls, first come first served; a call may start in parts."""
-        while self._waiting and decoder.active < decoder.size:
-            call = self._waiting[0]
-            copies = min(call.n - call.admitted, decoder.size - decoder.active)
-            logits, _, cached = decoder.admit(call.tokens, copies)
-            fresh = [self._draw(call, call.admitted + copy) for copy in range(copies)]
-            if call.admitted == 0:
-                call.cached = cached
-                mail.add(call, Delta(prompt_tokens=len(call.tokens), cached_tokens=cached))
-            with self._ready:
-                call.admitted += copies
-                self._draws += fresh
-                if call.admitted == call.n:
-                    self._waiting.popleft()
-            self._take(decoder, mail, logits.expand(copies, -1), len(self._draws) - copies)
+        """Give free rows to waiting calls, first come first served, as many at once as `_TOGETHER` new tokens; a call
+        may start in parts."""
+        while chosen := self._next(decoder):
+            read = decoder.admit([(call.tokens, copies) for call, copies in chosen])
+            first = len(self._draws)
+            for (call, copies), cached in zip(chosen, read.shared, strict=True):
+                if call.admitted == 0:
+                    mail.add(call, Delta(prompt_tokens=len(call.tokens), cached_tokens=cached))
+                fresh = [self._draw(call, call.admitted + copy) for copy in range(copies)]
+                with self._ready:
+                    call.admitted += copies
+                    self._draws += fresh
+                    if call.admitted == call.n:
+                        self._waiting.remove(call)
+            copies_of = [number for number, (_, copies) in enumerate(chosen) for _ in range(copies)]
+            self._take(decoder, mail, read.logits[copies_of], first)
+
+    def _next(self, decoder: Decoder) -> list[tuple[Call, int]]:
+        """Which waiting calls get rows now, and how many each."""
+        free, tokens, chosen = decoder.size - decoder.active, 0, list[tuple[Call, int]]()
+        with self._ready:
+            for call in self._waiting:
+                if free == 0 or (chosen and tokens + len(call.tokens) > _TOGETHER):
+                    break
+                copies = min(call.n - call.admitted, free)
+                chosen.append((call, copies))
+                free, tokens = free - copies, tokens + len(call.tokens)
+        return chosen
 
     def _draw(self, call: Call, index: int) -> Draw:
         from poise.models.sampling import Dice, seed_of

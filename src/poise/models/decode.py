@@ -8,6 +8,7 @@ by the last. A row's keys outlive it until it is taken again: a prompt that star
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,16 @@ from poise.models.llama import Layer, Llama, Shape, angles, linear, norm, rotate
 
 _BLOCK = 64  # keys are attended in whole blocks, so that shapes repeat
 _WORTH = 8  # fewer shared tokens than this are not worth a copy
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What reading prompts gave: logits [prompts, vocabulary] in float32 and hidden states [prompts, width] after the
+    last token of each, and how many of its tokens were taken from another row."""
+
+    logits: Tensor
+    hidden: Tensor
+    shared: tuple[int, ...]
 
 
 class Rows:
@@ -34,21 +45,26 @@ class Rows:
         self.held: list[list[int]] = [[] for _ in range(rows)]
 
     @torch.inference_mode()
-    def admit(self, tokens: Sequence[int], copies: int = 1) -> tuple[Tensor, Tensor, int]:
-        """Read a prompt into the next `copies` rows. Returns the logits [vocabulary] and the hidden state [width] after
-        its last token, and how many of its tokens were taken from another row. Cost: one forward pass over the rest."""
-        if self.active + copies > self.size or len(tokens) > self.context:
+    def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Admitted:
+        """Read prompts, each into the next rows of its own (its tokens, and how many copies of it will live). Cost: one
+        forward pass over what no row held yet, padded to the longest."""
+        total = sum(copies for _, copies in prompts)
+        if self.active + total > self.size or max(len(tokens) for tokens, _ in prompts) > self.context:
             raise ValueError("no room")  # the caller counts rows and lengths
-        row = self.active
-        shared = self._share(tokens, row)
-        rest = torch.tensor([list(tokens[shared:])], device=self.model.embeddings.device)
-        hidden = self._read(rest, row, shared)[0, -1]
-        for copy in range(row + 1, row + copies):
-            self._copy(row, copy, len(tokens))
-        for copy in range(row, row + copies):
-            self.held[copy] = list(tokens)
-        self.active += copies
-        return functional.linear(hidden, self.model.head).float(), hidden, shared
+        rows, shared, row = list[int](), list[int](), self.active
+        for tokens, copies in prompts:
+            rows.append(row)
+            shared.append(self._share(tokens, row))
+            self.held[row] = list(tokens[: shared[-1]])
+            row += copies
+        hidden = self._read([tokens[start:] for (tokens, _), start in zip(prompts, shared, strict=True)], rows, shared)
+        for (tokens, copies), row in zip(prompts, rows, strict=True):
+            for copy in range(row, row + copies):
+                if copy > row:
+                    self._copy(row, copy, len(tokens))
+                self.held[copy] = list(tokens)
+        self.active += total
+        return Admitted(functional.linear(hidden, self.model.head).float(), hidden, tuple(shared))
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,25 +99,32 @@ class Rows:
             self._swap(row, last, max(len(ended), len(self.held[last])))
             self.held[row], self.held[last] = self.held[last], ended
 
-    def _read(self, tokens: Tensor, row: int, start: int) -> Tensor:
-        """Forward pass of [1, length] new tokens of one row, whose first `start` tokens are held already."""
-        shape, length = self.model.shape, tokens.shape[1]
-        end = start + length
-        places = torch.arange(start, end, device=tokens.device)
-        mask = hidden_after(torch.arange(start, end), end)
-        x = functional.embedding(tokens[0], self.model.embeddings)
-        cosines, sines = (part.unsqueeze(1) for part in angles(places, shape, x.dtype))
-        mask = mask.to(x.device)
+    def _read(self, rests: Sequence[Sequence[int]], rows: Sequence[int], starts: Sequence[int]) -> Tensor:
+        """Forward pass over new tokens of some rows that hold their first `starts` tokens; the hidden states after the
+        last token of each. What padding writes lies behind a row's tokens, and is overwritten before it is seen."""
+        shape, device = self.model.shape, self.model.embeddings.device
+        n, length = len(rests), max(map(len, rests))
+        ids = torch.zeros(n, length, dtype=torch.long)
+        for number, rest in enumerate(rests):
+            ids[number, : len(rest)] = torch.tensor(rest)
+        places = torch.tensor(starts)[:, None] + torch.arange(length)
+        reach = min(self.context, int(places.max()) + 1)
+        places = places.clamp_(max=self.context - 1).to(device)
+        mask = hidden_after(places.flatten(), reach).view(n, 1, length, reach)
+        where, spots = torch.tensor(rows, device=device), places
+        x = functional.embedding(ids.to(device), self.model.embeddings).flatten(0, 1)
+        cosines, sines = (part.unsqueeze(1) for part in angles(places.flatten(), shape, x.dtype))
+        groups = shape.heads // shape.key_heads
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
             query, key, value = _projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
-            keys[row, :, start:end] = rotated(key, cosines, sines).transpose(0, 1)
-            values[row, :, start:end] = value.transpose(0, 1)
-            groups = shape.heads // shape.key_heads
-            query = rotated(query, cosines, sines).transpose(0, 1)
-            seen_keys = keys[row, :, :end].repeat_interleave(groups, 0)
-            mixed = attended(query, seen_keys, values[row, :, :end].repeat_interleave(groups, 0), mask)
-            x = _after(x, mixed.transpose(0, 1).reshape(length, -1), layer, shape)
-        return norm(x, self.model.norm, shape.epsilon).unsqueeze(0)
+            keys[where[:, None], :, spots] = rotated(key, cosines, sines).view(n, length, shape.key_heads, -1)
+            values[where[:, None], :, spots] = value.view(n, length, shape.key_heads, -1)
+            query = rotated(query, cosines, sines).view(n, length, shape.heads, -1).transpose(1, 2)
+            seen, told = (cache[where, :, :reach].repeat_interleave(groups, 1) for cache in (keys, values))
+            mixed = attended(query, seen, told, mask)
+            x = _after(x, mixed.transpose(1, 2).reshape(n * length, -1), layer, shape)
+        ends = torch.tensor([number * length + len(rest) - 1 for number, rest in enumerate(rests)], device=device)
+        return norm(x[ends], self.model.norm, shape.epsilon)
 
     def _share(self, tokens: Sequence[int], row: int) -> int:
         """Copy the longest prefix of `tokens` that some row holds into `row`; all but the last token at most."""
@@ -126,7 +149,8 @@ class Rows:
 
 def hidden_after(places: Tensor, reach: int) -> Tensor:
     """What is added to the scores of queries at `places` [n]: [n, reach], 0 up to their own place, -inf after it."""
-    return torch.zeros(len(places), reach).masked_fill_(torch.arange(reach) > places[:, None], float("-inf"))
+    later = torch.arange(reach, device=places.device) > places[:, None]
+    return torch.zeros(later.shape, device=places.device).masked_fill_(later, float("-inf"))
 
 
 def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:

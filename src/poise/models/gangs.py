@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from poise.models.decode import Admitted
+
 
 class Gangs:
     """The same face as `poise.models.decode.Rows`: living rows are 0 to `active - 1`. One gang per admitted prompt; its
@@ -20,9 +22,16 @@ class Gangs:
         self._gangs: list[_Gang] = []
 
     @torch.inference_mode()
-    def admit(self, tokens: Sequence[int], copies: int = 1) -> tuple[Tensor, Tensor, int]:
-        """See Rows.admit; no prefix is shared between gangs."""
-        if self.active + copies > self.size or len(tokens) > self.context:
+    def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Admitted:
+        """See Rows.admit. One forward pass per prompt; no prefix is shared between gangs."""
+        if self.active + sum(copies for _, copies in prompts) > self.size:
+            raise ValueError("no room")
+        read = [self._gang(tokens, copies) for tokens, copies in prompts]
+        logits, hidden = (torch.stack(part) for part in zip(*read, strict=True))
+        return Admitted(logits, hidden, (0,) * len(prompts))
+
+    def _gang(self, tokens: Sequence[int], copies: int) -> tuple[Tensor, Tensor]:
+        if len(tokens) > self.context:
             raise ValueError("no room")
         ids = torch.tensor([list(tokens)], device=self.model.device)
         out = self.model(input_ids=ids, use_cache=True, output_hidden_states=True)
@@ -32,7 +41,7 @@ class Gangs:
         self._gangs.append(_Gang(cache, copies))
         self.held += [list(tokens) for _ in range(copies)]
         self.active += copies
-        return out.logits[0, -1].float(), out.hidden_states[-1][0, -1], 0
+        return out.logits[0, -1].float(), out.hidden_states[-1][0, -1]
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,8 @@ from poise.core import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice per row: tokens and their logprobs [rows] (of the model, before temperature), and the logprobs of the
-    most likely tokens [rows, k] where any row asked for them."""
+    """One choice per row: tokens and their logprobs [rows] (of the model, before temperature; zeros where no row asked
+    for any), and the logprobs of the most likely tokens [rows, k] where any row asked for them."""
 
     tokens: Tensor
     logprobs: Tensor
@@ -43,19 +43,20 @@ def choose(logits: Tensor, samplings: Sequence[Sampling], numbers: Sequence[floa
     """One token per row of logits [rows, vocabulary] (float32). `numbers`: a uniform number per row. Greedy rows
     (temperature 0) take the likeliest token. Cost: a few passes over the logits; a sort only where top_p < 1."""
     device = logits.device
-    total = torch.logsumexp(logits, -1)
     greedy = torch.tensor([sampling.temperature == 0 for sampling in samplings], device=device)
     tokens = logits.argmax(-1)
     if not bool(greedy.all()):
         heat = torch.tensor([max(sampling.temperature, 1e-6) for sampling in samplings], device=device)
-        shares = torch.softmax(logits / heat[:, None], -1)
+        # Shares up to a factor: what is drawn is scaled by their sum, so nothing need be normalised.
+        weights = ((logits - logits.gather(1, tokens[:, None])) / heat[:, None]).exp_()
         for row in (row for row, sampling in enumerate(samplings) if 0 < sampling.top_p < 1 and not greedy[row]):
-            shares[row] = _nucleus(shares[row], samplings[row].top_p)
-        drawn = _inverse(shares, torch.tensor(numbers, dtype=torch.float64, device=device))
+            weights[row] = _nucleus(weights[row] / weights[row].sum(), samplings[row].top_p)
+        drawn = _inverse(weights, torch.tensor(numbers, dtype=torch.float64, device=device))
         tokens = torch.where(greedy, tokens, drawn)
-    logprobs = logits.gather(1, tokens[:, None])[:, 0] - total
+    told = torch.logsumexp(logits, -1) if any(sampling.top_logprobs is not None for sampling in samplings) else None
+    logprobs = torch.zeros(len(tokens)) if told is None else logits.gather(1, tokens[:, None])[:, 0] - told
     most = max((sampling.top_logprobs or 0 for sampling in samplings), default=0)
-    alternatives = logits.topk(most, -1).values - total[:, None] if most else None
+    alternatives = logits.topk(most, -1).values - told[:, None] if most and told is not None else None
     return Choice(tokens, logprobs, alternatives)
 
 

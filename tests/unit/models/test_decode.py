@@ -18,11 +18,10 @@ def rows(model, size=8, context=128):
 def greedy(decoder, prompts, new_tokens):
     """Each prompt's greedy continuation, all decoded together; riders say which prompt a row belongs to."""
     riders, following, made = [], [], {number: [] for number in range(len(prompts))}
-    for number, prompt in enumerate(prompts):
-        logits, _, _ = decoder.admit(prompt)
+    for number, token in enumerate(decoder.admit([(prompt, 1) for prompt in prompts]).logits.argmax(-1).tolist()):
         riders.append(number)
-        following.append(int(logits.argmax()))
-        made[number].append(following[-1])
+        following.append(token)
+        made[number].append(token)
     for _ in range(new_tokens - 1):
         logits, _ = decoder.step(torch.tensor(following))
         following = logits.argmax(-1).tolist()
@@ -50,15 +49,15 @@ def test_a_prompt_that_starts_like_another_is_read_from_there():
     model = llama()
     decoder = rows(model)
     long = [0, *range(2, 40)]
-    alone, _, cold = decoder.admit(long)
-    again, _, warm = decoder.admit([*long[:30], 99])
-    assert (cold, warm) == (0, 30)
-    fresh, _, none = rows(model).admit([*long[:30], 99])
-    assert none == 0
-    torch.testing.assert_close(again, fresh, atol=1e-4, rtol=1e-4)
-    same, _, all_but_one = decoder.admit(long)
-    assert all_but_one == len(long) - 1
-    torch.testing.assert_close(same, alone, atol=1e-4, rtol=1e-4)
+    cold = decoder.admit([(long, 1)])
+    warm = decoder.admit([([*long[:30], 99], 1), ([0, 200, 9], 1)])
+    assert (cold.shared, warm.shared) == ((0,), (30, 0))
+    fresh = rows(model).admit([([*long[:30], 99], 1)])
+    assert fresh.shared == (0,)
+    torch.testing.assert_close(warm.logits[0], fresh.logits[0], atol=1e-4, rtol=1e-4)
+    again = decoder.admit([(long, 1)])
+    assert again.shared == (len(long) - 1,)
+    torch.testing.assert_close(again.logits, cold.logits, atol=1e-4, rtol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -68,9 +67,8 @@ def test_rows_that_end_do_not_disturb_those_that_live(ended, copies):
     for decoder in (rows(model), Gangs(model, 8, 128)):
         riders = []
         for number, prompt in enumerate(PROMPTS[1:]):
-            logits, _, _ = decoder.admit(prompt)
-            riders.append((number + 1, [int(logits.argmax())]))
-        logits, _, _ = decoder.admit(PROMPTS[0], copies)
+            riders.append((number + 1, [int(decoder.admit([(prompt, 1)]).logits.argmax())]))
+        logits = decoder.admit([(PROMPTS[0], copies)]).logits
         riders += [(0, [int(logits.argmax())]) for _ in range(copies)]
         for place in ended:
             if place < decoder.active - 1:
@@ -85,6 +83,6 @@ def test_rows_that_end_do_not_disturb_those_that_live(ended, copies):
 def test_too_many_rows_or_too_long_a_prompt_are_refused():
     decoder = rows(llama(), size=2, context=16)
     with pytest.raises(ValueError, match="no room"):
-        decoder.admit([0, 1, 2], copies=3)
+        decoder.admit([([0, 1, 2], 3)])
     with pytest.raises(ValueError, match="no room"):
-        decoder.admit(list(range(17)))
+        decoder.admit([(list(range(17)), 1)])

@@ -26,6 +26,10 @@ def test_the_number_decides_by_the_summed_shares(number, token):
     assert choose(row(0.2, 0.5, 0.3), [Sampling(temperature=1)], [number]).tokens.tolist() == [token]
 
 
+def test_logprobs_are_found_only_where_asked_for():
+    assert choose(row(0.2, 0.5, 0.3), [Sampling(temperature=1)], [0.5]).logprobs.tolist() == [0.0]
+
+
 def test_top_p_keeps_the_likeliest_only():
     tokens = {
         int(choose(row(0.2, 0.5, 0.3), [Sampling(temperature=1, top_p=0.6)], [place / 50]).tokens)
