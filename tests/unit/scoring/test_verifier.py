@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
         HeadCard("verifier", "tiny", (1, 2)),
         np.zeros(width, np.float32),
         np.ones(width, np.float32),
-        (RNG.normal(size=(width, 1)).astype(np.float32),),
+        (RNG.normal(scale=0.02, size=(width, 1)).astype(np.float32),),
         (np.zeros(1, np.float32),),
     )
     save_head(head, tmp_path)
