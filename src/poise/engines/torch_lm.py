@@ -25,8 +25,7 @@ class TorchLM:
     others by the model's own.
 
     `slots`: draws decoded at once; `context`: tokens of one draw with its prompt, at most the model's own; `adapter`: a
-    folder in peft's format, merged into the weights; `dtype`, `device`: see `load_dense`; `threads`: 0 for PyTorch's
-    default. Raises ConfigError, ModelError.
+    folder in peft's format, merged into the weights; `dtype`: see `load_dense`. Raises ConfigError, ModelError.
 
     SEEDS holds whatever a draw shares its batch with, in float32: logits differ by rounding only (< 1e-4), which moves
     a choice with a probability of about that size. In bfloat16 greedy texts may differ between batch sizes."""

@@ -28,14 +28,14 @@ class Decoder(Protocol):
 
     def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Any: ...
 
-    def step(self, tokens: Any) -> tuple[Any, Any]: ...
+    def step(self, tokens: Any) -> Any: ...
 
     def retire(self, row: int, riders: list[Any]) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One call of an engine: n draws of one prompt. `made`, `given`: tokens generated, and handed to the caller."""
+    """One call of an engine: n draws of one prompt. `made`: tokens generated, handed over or not."""
 
     tokens: list[int]
     sampling: Sampling
@@ -99,8 +99,8 @@ def _deliver(letters: list[tuple[Call, list[Delta], bool]]) -> None:
 
 
 class Worker:
-    """See the module. `decoder` is made in the thread, at the first call; `words_of` makes an incremental detokeniser;
-    `ends`: token ids that end a text."""
+    """See the module. `make` makes the decoder, in the thread, at the first call; `words_of` makes an incremental
+    detokeniser; `ends`: token ids that end a text."""
 
     def __init__(self, make: Callable[[], Decoder], words_of: Callable[[], Any], ends: frozenset[int]) -> None:
         self._make, self._words_of, self._ends = make, words_of, ends
@@ -228,7 +228,7 @@ class Worker:
     def _step(self, decoder: Decoder, mail: Mail) -> None:
         import torch
 
-        logits, _ = decoder.step(torch.tensor([draw.next for draw in self._draws]))
+        logits = decoder.step(torch.tensor([draw.next for draw in self._draws]))
         self._take(decoder, mail, logits, 0)
 
     def _take(self, decoder: Decoder, mail: Mail, logits: Any, first: int) -> None:

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -20,14 +19,12 @@ from poise.core import Goal, Request
 from poise.draws import derived_seed
 from poise.errors import ConfigError, StoreError
 from poise.evals.bench_settings import BenchSettings
-from poise.evals.grade import Question
+from poise.evals.grade import Question, fingerprint, questions_of
 from poise.evals.joules import metered
 from poise.evals.outcome import summary_of
 from poise.evals.rows import Summary
 from poise.evals.rows_json import summary_to_json
 from poise.evals.session import Session, Watch
-from poise.evals.tasks import load_task
-from poise.records import Json
 from poise.seams import Arm, Engine, Plan, Scorer
 from poise.store.environment import environment
 from poise.store.run_dir import SUMMARY, RunDir
@@ -51,7 +48,7 @@ async def bench(
     up, and the same call goes on from there."""
     for arm in settings.arms:
         run.check(arm.plan, engines, scorers)
-    questions = _questions(settings)
+    questions = questions_of(settings.tasks, settings.limit, settings.seed)
     slots = max(engines[name].load().slots for arm in settings.arms for _, name in arm.plan.engines)
     parallel = settings.parallel or slots or 8
 
@@ -60,7 +57,7 @@ async def bench(
         request = Request.ask(item.question, item.kind, arm.sampling, Goal(arm.plan.budget))
         await solve(request, arm.plan, engines, scorers, derived_seed(settings.seed, item.id), trace)
 
-    config = {**settings.to_json(engines), "items": _fingerprint(questions)}
+    config = {**settings.to_json(engines), "items": fingerprint(questions.values())}
     facts = {**environment({name: engine.card for name, engine in engines.items()}), "parallel": parallel}
     with store.claimed(config, facts):
         try:
@@ -71,25 +68,6 @@ async def bench(
                 _sum_up(store)
             raise
         return _sum_up(store)
-
-
-def _questions(settings: BenchSettings) -> dict[str, Question]:
-    """Every item by id. Raises ConfigError where two tasks share one."""
-    questions: dict[str, Question] = {}
-    for task in map(load_task, settings.tasks):
-        for item in task.items(settings.limit, settings.seed):
-            if item.id in questions:
-                raise ConfigError("tasks", settings.tasks, f"tasks with different items ({item.id} comes twice)")
-            questions[item.id] = Question(task, item)
-    return questions
-
-
-def _fingerprint(questions: Mapping[str, Question]) -> Json:
-    """Changes when the items of a task do, so that a run does not go on over others."""
-    digest = hashlib.sha256()
-    for question in questions.values():
-        digest.update(repr(question.item).encode())
-    return {"n": len(questions), "sha256": digest.hexdigest()}
 
 
 def _sum_up(store: RunDir) -> Summary:

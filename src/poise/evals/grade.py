@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from poise.errors import ConfigError
 from poise.evals.rows import Item, Row
-from poise.evals.tasks import Task
+from poise.evals.tasks import Task, load_task
+from poise.records import Json
 from poise.trace import Opened, Picked, Trace
 
 
@@ -15,6 +19,23 @@ class Question:
 
     task: Task
     item: Item
+
+
+def questions_of(tasks: Sequence[str], limit: int, seed: int) -> dict[str, Question]:
+    """The first `limit` items of each task, by id. Raises ConfigError where two tasks share one."""
+    questions: dict[str, Question] = {}
+    for task in map(load_task, tasks):
+        for item in task.items(limit, seed):
+            if item.id in questions:
+                raise ConfigError("tasks", tasks, f"tasks with different items ({item.id} comes twice)")
+            questions[item.id] = Question(task, item)
+    return questions
+
+
+def fingerprint(questions: Iterable[Question]) -> Json:
+    """Changes when the items of a task do, so that a run does not go on over others."""
+    reprs = [repr(question.item) for question in questions]
+    return {"n": len(reprs), "sha256": hashlib.sha256("".join(reprs).encode()).hexdigest()}
 
 
 def graded(question: Question, arm: str, trace: Trace, error: str | None = None) -> Row:

@@ -10,6 +10,7 @@ from typing import Any
 
 from poise.errors import ConfigError
 from poise.lab.data import Example
+from poise.models.turns import prompt_ids
 
 _POOL = 512  # examples that are packed together
 
@@ -37,14 +38,6 @@ def encoded(examples: Sequence[Example], tokenizer: Any, longest: int) -> list[E
     if examples and not kept:
         raise ConfigError("longest", longest, "a length that some example fits in")
     return kept
-
-
-def prompt_ids(tokenizer: Any, prompt: Any) -> list[int]:
-    """Messages as tokens, the assistant's turn opened."""
-    messages = [{"role": message.role.value, "content": message.text} for message in prompt]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
-    return ids
 
 
 @dataclass(frozen=True, slots=True)

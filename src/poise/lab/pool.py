@@ -36,11 +36,12 @@ class PooledItem:
         """Whether each draft is right."""
         return tuple(draw.correct for draw in self.draws)
 
-    def majority(self, n: int | None = None) -> bool:
-        """Whether the majority of the first `n` draws (all of them) is right, by the vote of self-consistency."""
+    def majority(self, n: int | None = None, weights: Sequence[float] | None = None) -> bool:
+        """Whether the majority of the first `n` draws (all of them) is right, by the vote of self-consistency, or that
+        of weighted_vote where `weights` are given, one a draw."""
         draws = self.draws[:n]
         steps = [Step(place, 0, draw.draft, draw.value) for place, draw in enumerate(draws, 1)]
-        pick = voted(Request.ask(self.item.question, self.item.kind), steps)
+        pick = voted(Request.ask(self.item.question, self.item.kind), steps, weights)
         return pick is not None and draws[pick.step.id - 1].correct
 
 

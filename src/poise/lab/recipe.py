@@ -25,8 +25,8 @@ FOLDER = Path(__file__).parent / "recipes"
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where examples come from: a task spec as benchmarks write it, `count` items of `seed`, and how often each prompt
-    wraps them (weights). `direct` prompts are answered by the value alone. `validation`: items held out, of the next
-    seed, or past the first `count` of a file."""
+    wraps them (weights). `direct` prompts are answered by the value alone. `validation`: the first so
+    many items are held out, and the `count` after them are trained on."""
 
     task: str
     count: int

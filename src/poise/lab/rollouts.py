@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,9 +22,8 @@ from poise.core import Ability, Draft, Finish, Prompt, Request
 from poise.draws import Collected, derived_seed
 from poise.engines.retry import retrying
 from poise.errors import AbilityMissing, ConfigError, EngineError, RunError, StoreError
-from poise.evals.grade import Question
+from poise.evals.grade import Question, fingerprint, questions_of
 from poise.evals.progress import ArmProgress, Progress
-from poise.evals.tasks import load_task
 from poise.lab.pool import items_to_json
 from poise.seams import Engine
 from poise.store.environment import environment
@@ -54,26 +52,14 @@ async def record(
         raise ConfigError("parallel", parallel, "1 or more, or 0 for what the engine can hold")
     if settings.sampling.top_logprobs is not None and Ability.LOGPROBS not in engine.can:
         raise AbilityMissing("rollouts with logprobs", engine.name, [Ability.LOGPROBS.value], [])
-    questions = _questions(settings)
+    questions = questions_of(settings.tasks, settings.limit, settings.seed)
     prompt = prompts.load(settings.prompt)
     items = [question.item for question in questions.values()]
-    digest = hashlib.sha256("".join(map(repr, items)).encode()).hexdigest()
-    config = {**settings.to_json(engine.card, prompt.hash), "items": {"n": len(items), "sha256": digest}}
+    config = {**settings.to_json(engine.card, prompt.hash), "items": fingerprint(questions.values())}
     with pool.claimed(config, environment({engine.name: engine.card})):
         if pool.read(ITEMS) is None:
             pool.write(ITEMS, items_to_json(items))
         await _Sitting(settings, questions, retrying(engine), pool, watch).run(parallel)
-
-
-def _questions(settings: PoolSettings) -> dict[str, Question]:
-    """Every item by id. Raises ConfigError where two tasks share one."""
-    questions: dict[str, Question] = {}
-    for task in map(load_task, settings.tasks):
-        for item in task.items(settings.limit, settings.seed):
-            if item.id in questions:
-                raise ConfigError("tasks", settings.tasks, f"tasks with different items ({item.id} comes twice)")
-            questions[item.id] = Question(task, item)
-    return questions
 
 
 @dataclass(frozen=True, slots=True)

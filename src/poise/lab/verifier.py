@@ -122,20 +122,13 @@ class Choice:
 
 def choices(pool: Pool, scores: Sequence[Array], n: int) -> list[Choice]:
     """Best of n and weighted vote of the first n draws by `scores` (one array a question), against their majority."""
-    from poise.core import Request, Step
-    from poise.strategies.base import voted
-
     best: list[bool] = []
     weighted: list[bool] = []
     majority: list[bool] = []
     for one, told in zip(pool.items, scores, strict=True):
-        draws = one.draws[:n]
-        steps = [Step(place, 0, draw.draft, draw.value) for place, draw in enumerate(draws, 1)]
-        pick = voted(
-            Request.ask(one.item.question, one.item.kind), steps, [float(score) for score in told[: len(draws)]]
-        )
-        weighted.append(pick is not None and draws[pick.step.id - 1].correct)
-        best.append(bool(draws[int(np.argmax(told[: len(draws)]))].correct))
+        first = told[: len(one.draws[:n])]
+        weighted.append(one.majority(n, first.tolist()))
+        best.append(one.draws[int(np.argmax(first))].correct)
         majority.append(one.majority(n))
     return [_choice(f"best_of_{n}", best, majority), _choice(f"weighted_vote_{n}", weighted, majority)]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from poise.models.llama import Layer, Llama, Shape, angles, linear, norm, rotated
+from poise.models.llama import Llama, after_attention, angles, attended, norm, projected, rotated
 
 _BLOCK = 64  # keys are attended in whole blocks, so that shapes repeat
 _WORTH = 8  # fewer shared tokens than this are not worth a copy
@@ -23,11 +23,10 @@ _WORTH = 8  # fewer shared tokens than this are not worth a copy
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What reading prompts gave: logits [prompts, vocabulary] in float32 and hidden states [prompts, width] after the
-    last token of each, and how many of its tokens were taken from another row."""
+    """What reading prompts gave: logits [prompts, vocabulary] in float32 after the last token of each, and how many of
+    its tokens were taken from another row."""
 
     logits: Tensor
-    hidden: Tensor
     shared: tuple[int, ...]
 
 
@@ -64,30 +63,28 @@ class Rows:
                     self._copy(row, copy, len(tokens))
                 self.held[copy] = list(tokens)
         self.active += total
-        return Admitted(functional.linear(hidden, self.model.head).float(), hidden, tuple(shared))
+        return Admitted(functional.linear(hidden, self.model.head).float(), tuple(shared))
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """One more token for every living row, [active]. Returns logits [active, vocabulary] in float32 and hidden
-        states [active, width]."""
+    def step(self, tokens: Tensor) -> Tensor:
+        """One more token for every living row, [active]. Returns logits [active, vocabulary] in float32."""
         shape, active = self.model.shape, self.active
         lengths = torch.tensor([len(held) for held in self.held[:active]])
         reach = min(self.context, (int(lengths.max()) // _BLOCK + 1) * _BLOCK)
-        mask = hidden_after(lengths, reach)[:, None, None]
+        mask = hiddenafter_attention(lengths, reach)[:, None, None]
         x = functional.embedding(tokens, self.model.embeddings)
         cosines, sines = (part.unsqueeze(1) for part in angles(lengths.to(x.device), shape, x.dtype))
         mask, lengths, rows = mask.to(x.device), lengths.to(x.device), torch.arange(active, device=x.device)
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
-            query, key, value = _projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+            query, key, value = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
             keys[rows, :, lengths] = rotated(key, cosines, sines)
             values[rows, :, lengths] = value
             query = rotated(query, cosines, sines).view(active, shape.key_heads, -1, shape.head_width)
             mixed = attended(query, keys[:active, :, :reach], values[:active, :, :reach], mask)
-            x = _after(x, mixed.reshape(active, -1), layer, shape)
+            x = after_attention(x, mixed.reshape(active, -1), layer, shape)
         for held, token in zip(self.held[:active], tokens.tolist(), strict=True):
             held.append(token)
-        hidden = norm(x, self.model.norm, shape.epsilon)
-        return functional.linear(hidden, self.model.head).float(), hidden
+        return functional.linear(norm(x, self.model.norm, shape.epsilon), self.model.head).float()
 
     def retire(self, row: int, riders: list[Any]) -> None:
         """End a living row; the last living row takes its place, in the cache and in `riders` (one a living row)."""
@@ -110,19 +107,19 @@ class Rows:
         places = torch.tensor(starts)[:, None] + torch.arange(length)
         reach = min(self.context, int(places.max()) + 1)
         places = places.clamp_(max=self.context - 1).to(device)
-        mask = hidden_after(places.flatten(), reach).view(n, 1, length, reach)
-        where, spots = torch.tensor(rows, device=device), places
+        mask = hiddenafter_attention(places.flatten(), reach).view(n, 1, length, reach)
+        where = torch.tensor(rows, device=device)
         x = functional.embedding(ids.to(device), self.model.embeddings).flatten(0, 1)
         cosines, sines = (part.unsqueeze(1) for part in angles(places.flatten(), shape, x.dtype))
         groups = shape.heads // shape.key_heads
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
-            query, key, value = _projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
-            keys[where[:, None], :, spots] = rotated(key, cosines, sines).view(n, length, shape.key_heads, -1)
-            values[where[:, None], :, spots] = value.view(n, length, shape.key_heads, -1)
+            query, key, value = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+            keys[where[:, None], :, places] = rotated(key, cosines, sines).view(n, length, shape.key_heads, -1)
+            values[where[:, None], :, places] = value.view(n, length, shape.key_heads, -1)
             query = rotated(query, cosines, sines).view(n, length, shape.heads, -1).transpose(1, 2)
             seen, told = (cache[where, :, :reach].repeat_interleave(groups, 1) for cache in (keys, values))
             mixed = attended(query, seen, told, mask)
-            x = _after(x, mixed.transpose(1, 2).reshape(n * length, -1), layer, shape)
+            x = after_attention(x, mixed.transpose(1, 2).reshape(n * length, -1), layer, shape)
         ends = torch.tensor([number * length + len(rest) - 1 for number, rest in enumerate(rests)], device=device)
         return norm(x[ends], self.model.norm, shape.epsilon)
 
@@ -147,33 +144,10 @@ class Rows:
             cache[second, :, :length] = kept
 
 
-def hidden_after(places: Tensor, reach: int) -> Tensor:
+def hiddenafter_attention(places: Tensor, reach: int) -> Tensor:
     """What is added to the scores of queries at `places` [n]: [n, reach], 0 up to their own place, -inf after it."""
     later = torch.arange(reach, device=places.device) > places[:, None]
     return torch.zeros(later.shape, device=places.device).masked_fill_(later, float("-inf"))
-
-
-def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """Attention written out: query [..., n, width] over keys and values [..., m, width], mask added to the scores."""
-    scores = (query @ keys.transpose(-1, -2)).float() * query.shape[-1] ** -0.5 + mask
-    return torch.softmax(scores, -1).to(values.dtype) @ values
-
-
-def _projected(h: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries [n, heads, width], keys and values [n, key_heads, width] of n positions."""
-    n = h.shape[0]
-    return (
-        linear(h, layer.query).view(n, shape.heads, shape.head_width),
-        linear(h, layer.key).view(n, shape.key_heads, shape.head_width),
-        linear(h, layer.value).view(n, shape.key_heads, shape.head_width),
-    )
-
-
-def _after(x: Tensor, mixed: Tensor, layer: Layer, shape: Shape) -> Tensor:
-    """What follows attention in a layer."""
-    x = x + linear(mixed, layer.output)
-    h = norm(x, layer.output_norm, shape.epsilon)
-    return x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:

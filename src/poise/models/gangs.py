@@ -18,7 +18,6 @@ class Gangs:
 
     def __init__(self, model: Any, rows: int, context: int) -> None:
         self.model, self.size, self.context, self.active = model, rows, context, 0
-        self.held: list[list[int]] = []
         self._gangs: list[_Gang] = []
 
     @torch.inference_mode()
@@ -27,35 +26,31 @@ class Gangs:
         if self.active + sum(copies for _, copies in prompts) > self.size:
             raise ValueError("no room")
         read = [self._gang(tokens, copies) for tokens, copies in prompts]
-        logits, hidden = (torch.stack(part) for part in zip(*read, strict=True))
-        return Admitted(logits, hidden, (0,) * len(prompts))
+        return Admitted(torch.stack(read), (0,) * len(prompts))
 
-    def _gang(self, tokens: Sequence[int], copies: int) -> tuple[Tensor, Tensor]:
+    def _gang(self, tokens: Sequence[int], copies: int) -> Tensor:
         if len(tokens) > self.context:
             raise ValueError("no room")
         ids = torch.tensor([list(tokens)], device=self.model.device)
-        out = self.model(input_ids=ids, use_cache=True, output_hidden_states=True)
+        out = self.model(input_ids=ids, use_cache=True)
         cache = out.past_key_values
         if copies > 1:
             cache.batch_repeat_interleave(copies)
         self._gangs.append(_Gang(cache, copies))
-        self.held += [list(tokens) for _ in range(copies)]
         self.active += copies
-        return out.logits[0, -1].float(), out.hidden_states[-1][0, -1]
+        logits: Tensor = out.logits[0, -1].float()
+        return logits
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, tokens: Tensor) -> Tensor:
         """See Rows.step; one forward pass per gang."""
-        logits, hidden, start = [], [], 0
+        logits, start = [], 0
         for gang in self._gangs:
             part = tokens[start : start + gang.rows, None].to(self.model.device)
-            out = self.model(input_ids=part, past_key_values=gang.cache, use_cache=True, output_hidden_states=True)
+            out = self.model(input_ids=part, past_key_values=gang.cache, use_cache=True)
             logits.append(out.logits[:, -1].float())
-            hidden.append(out.hidden_states[-1][:, -1])
             start += gang.rows
-        for held, token in zip(self.held, tokens.tolist(), strict=True):
-            held.append(token)
-        return torch.cat(logits), torch.cat(hidden)
+        return torch.cat(logits)
 
     def retire(self, row: int, riders: list[Any]) -> None:
         """End a living row; those behind it move up by one, in the gangs and in `riders` (one a living row)."""
@@ -66,7 +61,7 @@ class Gangs:
                 break
             start += gang.rows
         self._gangs = [gang for gang in self._gangs if gang.rows]
-        del self.held[row], riders[row]
+        del riders[row]
         self.active -= 1
 
 

@@ -121,23 +121,36 @@ def rotated(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
 
 
-def layer_forward(x: Tensor, layer: Layer, shape: Shape, cosines: Tensor, sines: Tensor, mask: Tensor) -> Tensor:
-    """One layer over whole sequences: x [batch, length, width], additive mask [batch or 1, 1, length, length] in
-    float32, cosines and sines [batch or 1, 1, length, head_width / 2]."""
-    batch, length, _ = x.shape
-    h = norm(x, layer.input_norm, shape.epsilon)
-    query = linear(h, layer.query).view(batch, length, shape.heads, shape.head_width).transpose(1, 2)
-    key = linear(h, layer.key).view(batch, length, shape.key_heads, shape.head_width).transpose(1, 2)
-    value = linear(h, layer.value).view(batch, length, shape.key_heads, shape.head_width).transpose(1, 2)
-    query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
-    groups = shape.heads // shape.key_heads
-    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    # Written out: the fused CPU kernel's backward pass is twice as slow as these products.
-    shares = torch.softmax((query @ key.transpose(-1, -2)).float() * shape.head_width**-0.5 + mask, -1)
-    mixed = (shares.to(x.dtype) @ value).transpose(1, 2).reshape(batch, length, -1)
+def projected(h: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries [..., heads, head_width], keys and values [..., key_heads, head_width] of normed states [..., width]."""
+    query, key, value = (linear(h, part) for part in (layer.query, layer.key, layer.value))
+    keyed = (*h.shape[:-1], shape.key_heads, shape.head_width)
+    return query.view(*h.shape[:-1], shape.heads, shape.head_width), key.view(keyed), value.view(keyed)
+
+
+def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Attention written out: query [..., n, width] over keys and values [..., m, width], mask added to the scores."""
+    scores = (query @ keys.transpose(-1, -2)).float() * query.shape[-1] ** -0.5 + mask
+    return torch.softmax(scores, -1).to(values.dtype) @ values
+
+
+def after_attention(x: Tensor, mixed: Tensor, layer: Layer, shape: Shape) -> Tensor:
+    """What follows attention in a layer: its output added to x, then the feed-forward part."""
     x = x + linear(mixed, layer.output)
     h = norm(x, layer.output_norm, shape.epsilon)
     return x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
+
+
+def layer_forward(x: Tensor, layer: Layer, shape: Shape, cosines: Tensor, sines: Tensor, mask: Tensor) -> Tensor:
+    """One layer over whole sequences: x [batch, length, width], additive mask [batch or 1, 1, length, length] in
+    float32, cosines and sines [batch or 1, 1, length, head_width / 2]."""
+    heads = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+    query, key, value = (part.transpose(1, 2) for part in heads)
+    query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
+    groups = shape.heads // shape.key_heads
+    # Attention is written out: the fused CPU kernel's backward pass is twice as slow as these products.
+    mixed = attended(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), mask)
+    return after_attention(x, mixed.transpose(1, 2).flatten(2), layer, shape)
 
 
 LayerForward: TypeAlias = Callable[[Tensor, Layer, Shape, Tensor, Tensor, Tensor], Tensor]

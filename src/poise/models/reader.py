@@ -12,9 +12,8 @@ from torch.nn import functional
 
 from poise.costs import Card
 from poise.errors import ConfigError
-from poise.models.decode import attended
 from poise.models.dense import DenseModel, load_dense
-from poise.models.llama import Layer, Llama, Shape, angles, linear, norm, rotated, view_of
+from poise.models.llama import Llama, after_attention, angles, attended, norm, projected, rotated, view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,8 @@ def _pass(
     earlier = list(zip(before.keys, before.values, strict=True))
     found: dict[int, Tensor] = {}
     for number, layer in enumerate(model.layers[: max(layers)], 1):
-        query, key, value = _heads(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+        heads = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+        query, key, value = (part.transpose(1, 2) for part in heads)
         query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
         if keep is not None:
             keep.keys.append(key)
@@ -105,21 +105,9 @@ def _pass(
             key, value = (torch.cat(pair, 2) for pair in zip(earlier[number - 1], (key, value), strict=True))
         groups = shape.heads // shape.key_heads
         mixed = attended(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), mask)
-        x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), layer.output)
-        h = norm(x, layer.output_norm, shape.epsilon)
-        x = x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
+        x = after_attention(x, mixed.transpose(1, 2).flatten(2), layer, shape)
         if number in layers:
             found[number] = x
     if keep is not None:
         keep.there = there
     return torch.cat([found[number] for number in layers], -1)
-
-
-def _heads(h: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values as [rows, heads, length, head_width]."""
-    rows, length, _ = h.shape
-    return (
-        linear(h, layer.query).view(rows, length, shape.heads, shape.head_width).transpose(1, 2),
-        linear(h, layer.key).view(rows, length, shape.key_heads, shape.head_width).transpose(1, 2),
-        linear(h, layer.value).view(rows, length, shape.key_heads, shape.head_width).transpose(1, 2),
-    )

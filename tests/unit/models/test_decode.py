@@ -23,7 +23,7 @@ def greedy(decoder, prompts, new_tokens):
         following.append(token)
         made[number].append(token)
     for _ in range(new_tokens - 1):
-        logits, _ = decoder.step(torch.tensor(following))
+        logits = decoder.step(torch.tensor(following))
         following = logits.argmax(-1).tolist()
         for rider, token in zip(riders, following, strict=True):
             made[rider].append(token)
@@ -73,7 +73,7 @@ def test_rows_that_end_do_not_disturb_those_that_live(ended, copies):
         for place in ended:
             if place < decoder.active - 1:
                 decoder.retire(place, riders)
-            logits, _ = decoder.step(torch.tensor([told[-1] for _, told in riders]))
+            logits = decoder.step(torch.tensor([told[-1] for _, told in riders]))
             for (_, told), token in zip(riders, logits.argmax(-1).tolist(), strict=True):
                 told.append(token)
         for number, told in riders:
