@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from poise.cli.interrupt import interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def bench(
     if not file.arms:
         raise ConfigError("arms", None, 'at least one, such as --arms "direct self_consistency:n=8"')
     try:
-        summary = asyncio.run(_interruptible(file, run, (engine, model)))
+        summary = asyncio.run(interruptible(_bench(file, run, (engine, model))))
     except KeyboardInterrupt:
         typer.secho(f"stopped: what is finished is kept in {run}, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -71,19 +72,6 @@ def _settings(config: Path | None, flags: dict[str, object], arms: list[str] | N
     given = {name: tuple(flag) if isinstance(flag, list) else flag for name, flag in flags.items() if flag is not None}
     file = replace(file, **given)  # type: ignore[arg-type]
     return replace(file, arms=arms_of(arms)) if arms else file
-
-
-async def _interruptible(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary:
-    """Ctrl-C and SIGTERM cancel the benchmark, which keeps what is finished."""
-    task = asyncio.current_task()
-    assert task
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await _bench(file, run, engine)
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from poise.cli.interrupt import interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,24 +58,11 @@ def rollouts(
     sampling = Sampling(temperature, max_tokens=max_tokens, top_logprobs=top_logprobs)
     settings = PoolSettings(tuple(task), limit, seed, draws, prompt, sampling)
     try:
-        asyncio.run(_interruptible(settings, engine_of(engine, model), out, parallel))
+        asyncio.run(interruptible(_record(settings, engine_of(engine, model), out, parallel)))
     except KeyboardInterrupt:
         typer.secho(f"stopped: what is finished is kept in {out}, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     _report(Console(), read_pool(out), out)
-
-
-async def _interruptible(settings: PoolSettings, spec: EngineSpec, out: Path, parallel: int) -> None:
-    """Ctrl-C and SIGTERM cancel the recording, which keeps what is finished."""
-    task = asyncio.current_task()
-    assert task
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await _record(settings, spec, out, parallel)
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 async def _record(settings: PoolSettings, spec: EngineSpec, out: Path, parallel: int) -> None:
