@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from poise.models.llama import Llama, after_attention, angles, attended, norm, projected, rotated
+from poise.models.llama import Llama, after_attention, angles, norm, packed_twin, projected
+from poise.models.packed import product
 
-_BLOCK = 64  # keys are attended in whole blocks, so that shapes repeat
+_BLOCK = 16  # keys are attended in whole blocks, so that shapes repeat
 _WORTH = 8  # fewer shared tokens than this are not worth a copy
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What reading prompts gave: logits [prompts, vocabulary] in float32 after the last token of each, and how many of
+    """What reading prompts gave: logits [prompts, vocabulary] after the last token of each, and how many of
     its tokens were taken from another row."""
 
     logits: Tensor
@@ -36,7 +37,7 @@ class Rows:
     Memory: 4 * layers * key_heads * head_width bytes a token at 16 bits (46 KB for the default model)."""
 
     def __init__(self, model: Llama, rows: int, context: int) -> None:
-        self.model, self.size, self.context, self.active = model, rows, context, 0
+        self.model, self.size, self.context, self.active = packed_twin(model), rows, context, 0
         size = (rows, model.shape.key_heads, context, model.shape.head_width)
         like = model.embeddings
         self.keys = [torch.zeros(size, dtype=like.dtype, device=like.device) for _ in model.layers]
@@ -63,28 +64,31 @@ class Rows:
                     self._copy(row, copy, len(tokens))
                 self.held[copy] = list(tokens)
         self.active += total
-        return Admitted(functional.linear(hidden, self.model.head).float(), tuple(shared))
+        return Admitted(product(hidden, self.model.head), tuple(shared))
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        """One more token for every living row, [active]. Returns logits [active, vocabulary] in float32."""
+        """One more token for every living row, [active]. Returns logits [active, vocabulary]."""
         shape, active = self.model.shape, self.active
         lengths = torch.tensor([len(held) for held in self.held[:active]])
         reach = min(self.context, (int(lengths.max()) // _BLOCK + 1) * _BLOCK)
-        mask = hiddenafter_attention(lengths, reach)[:, None, None]
         x = functional.embedding(tokens, self.model.embeddings)
-        cosines, sines = (part.unsqueeze(1) for part in angles(lengths.to(x.device), shape, x.dtype))
+        groups = shape.heads // shape.key_heads
+        mask = causal_mask(lengths, reach, x.dtype)[:, None, None].expand(-1, 1, groups, -1)
+        cosines, sines = angles(lengths.to(x.device), shape, x.dtype)
         mask, lengths, rows = mask.to(x.device), lengths.to(x.device), torch.arange(active, device=x.device)
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
-            query, key, value = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
-            keys[rows, :, lengths] = rotated(key, cosines, sines)
-            values[rows, :, lengths] = value
-            query = rotated(query, cosines, sines).view(active, shape.key_heads, -1, shape.head_width)
-            mixed = attended(query, keys[:active, :, :reach], values[:active, :, :reach], mask)
+            h = norm(x, layer.input_norm, shape.epsilon)
+            query, key, value = projected(h, layer, shape, cosines, sines)
+            keys[rows, :, lengths], values[rows, :, lengths] = key, value
+            query = query.reshape(active, shape.key_heads, -1, shape.head_width)
+            # The queries that share a key head stand as so many places of one sequence: keys are read once, not copied.
+            told = values[:active, :, :reach]
+            mixed = functional.scaled_dot_product_attention(query, keys[:active, :, :reach], told, mask)
             x = after_attention(x, mixed.reshape(active, -1), layer, shape)
         for held, token in zip(self.held[:active], tokens.tolist(), strict=True):
             held.append(token)
-        return functional.linear(norm(x, self.model.norm, shape.epsilon), self.model.head).float()
+        return product(norm(x, self.model.norm, shape.epsilon), self.model.head)
 
     def retire(self, row: int, riders: list[Any]) -> None:
         """End a living row; the last living row takes its place, in the cache and in `riders` (one a living row)."""
@@ -107,18 +111,18 @@ class Rows:
         places = torch.tensor(starts)[:, None] + torch.arange(length)
         reach = min(self.context, int(places.max()) + 1)
         places = places.clamp_(max=self.context - 1).to(device)
-        mask = hiddenafter_attention(places.flatten(), reach).view(n, 1, length, reach)
         where = torch.tensor(rows, device=device)
         x = functional.embedding(ids.to(device), self.model.embeddings).flatten(0, 1)
-        cosines, sines = (part.unsqueeze(1) for part in angles(places.flatten(), shape, x.dtype))
-        groups = shape.heads // shape.key_heads
+        cosines, sines = angles(places.flatten(), shape, x.dtype)
+        mask = causal_mask(places.flatten(), reach, x.dtype).view(n, 1, length, reach)
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
-            query, key, value = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
-            keys[where[:, None], :, places] = rotated(key, cosines, sines).view(n, length, shape.key_heads, -1)
+            h = norm(x, layer.input_norm, shape.epsilon)
+            query, key, value = projected(h, layer, shape, cosines, sines)
+            keys[where[:, None], :, places] = key.view(n, length, shape.key_heads, -1)
             values[where[:, None], :, places] = value.view(n, length, shape.key_heads, -1)
-            query = rotated(query, cosines, sines).view(n, length, shape.heads, -1).transpose(1, 2)
-            seen, told = (cache[where, :, :reach].repeat_interleave(groups, 1) for cache in (keys, values))
-            mixed = attended(query, seen, told, mask)
+            query = query.view(n, length, shape.heads, -1).transpose(1, 2)
+            seen, told = keys[where, :, :reach], values[where, :, :reach]
+            mixed = functional.scaled_dot_product_attention(query, seen, told, mask, enable_gqa=True)
             x = after_attention(x, mixed.transpose(1, 2).reshape(n * length, -1), layer, shape)
         ends = torch.tensor([number * length + len(rest) - 1 for number, rest in enumerate(rests)], device=device)
         return norm(x[ends], self.model.norm, shape.epsilon)
@@ -144,10 +148,10 @@ class Rows:
             cache[second, :, :length] = kept
 
 
-def hiddenafter_attention(places: Tensor, reach: int) -> Tensor:
+def causal_mask(places: Tensor, reach: int, dtype: torch.dtype) -> Tensor:
     """What is added to the scores of queries at `places` [n]: [n, reach], 0 up to their own place, -inf after it."""
     later = torch.arange(reach, device=places.device) > places[:, None]
-    return torch.zeros(later.shape, device=places.device).masked_fill_(later, float("-inf"))
+    return torch.zeros(later.shape, dtype=dtype, device=places.device).masked_fill_(later, float("-inf"))
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:

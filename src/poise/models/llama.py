@@ -4,6 +4,7 @@ class in `transformers`, with nothing in between, so that a compiler can fuse it
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import shutil
@@ -14,6 +15,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from poise.models import packed
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class Layer:
     gate: Linear
     up: Linear
     down: Linear
+    heads: Linear | None = None  # query, key and value in one, where somebody has put them together
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,40 @@ def view_of(model: Any) -> Llama | None:
     return Llama(inner.model.embed_tokens.weight, layers, inner.model.norm.weight, inner.lm_head.weight, shape)
 
 
+def packed_twin(model: Llama) -> Llama:
+    """The same model with its matrices laid out for the products of decoding (`poise.models.packed`), adapters merged;
+    the model itself where that brings nothing or takes too much memory."""
+    weights = [model.head, *(part[0] for layer in model.layers for part in _parts(layer))]
+    if not packed.worth_it(weights):
+        return model
+    try:
+        with torch.inference_mode():
+            layers = tuple(map(_packed, model.layers))
+            return dataclasses.replace(model, layers=layers, head=packed.laid_out(model.head))
+    except RuntimeError as error:  # a processor whose oneDNN has no bfloat16
+        logger.info("weights stay as they are: %s", error)
+        return model
+
+
+def _parts(layer: Layer) -> tuple[Linear, ...]:
+    return layer.query, layer.key, layer.value, layer.output, layer.gate, layer.up, layer.down
+
+
+def _packed(layer: Layer) -> Layer:
+    query, key, value, *others = map(_merged, _parts(layer))
+    heads, output, gate, up, down = (
+        (packed.laid_out(weight), None, None, 1.0) for weight in (torch.cat((query, key, value)), *others)
+    )
+    return dataclasses.replace(layer, heads=heads, output=output, gate=gate, up=up, down=down)
+
+
+def _merged(part: Linear) -> Tensor:
+    weight, down, up, scale = part
+    if down is None or up is None:
+        return weight
+    return (weight.float() + scale * up.float() @ down.float()).to(weight.dtype)
+
+
 def _layer(layer: Any) -> Layer:
     attention, mlp = layer.self_attn, layer.mlp
     return Layer(
@@ -96,7 +134,7 @@ def _linear(module: Any) -> Linear:
 def linear(x: Tensor, weights: Linear) -> Tensor:
     """A product with its adapter; adapters may be kept in a wider type than the activations."""
     weight, down, up, scale = weights
-    y = functional.linear(x, weight)
+    y = packed.product(x, weight)
     if down is None or up is None:
         return y
     return y + functional.linear(functional.linear(x, down.to(x.dtype)), (up * scale).to(x.dtype))
@@ -109,9 +147,9 @@ def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 
 
 def angles(positions: Tensor, shape: Shape, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles, [..., head_width / 2]."""
+    """Cosines and sines of the rotary angles, [..., 1, head_width / 2]: the same for all heads of a place."""
     powers = torch.arange(0, shape.head_width, 2, dtype=torch.float32, device=positions.device) / shape.head_width
-    turns = positions.float().unsqueeze(-1) / (shape.rope_theta**powers)
+    turns = positions.float()[..., None, None] / (shape.rope_theta**powers)
     return turns.cos().to(dtype), turns.sin().to(dtype)
 
 
@@ -121,11 +159,16 @@ def rotated(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
 
 
-def projected(h: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries [..., heads, head_width], keys and values [..., key_heads, head_width] of normed states [..., width]."""
-    query, key, value = (linear(h, part) for part in (layer.query, layer.key, layer.value))
-    keyed = (*h.shape[:-1], shape.key_heads, shape.head_width)
-    return query.view(*h.shape[:-1], shape.heads, shape.head_width), key.view(keyed), value.view(keyed)
+def projected(h: Tensor, layer: Layer, shape: Shape, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries [..., heads, head_width], keys and values [..., key_heads, head_width] of normed states [..., width];
+    queries and keys rotated to their places."""
+    if layer.heads is None:
+        every = torch.cat([linear(h, part) for part in (layer.query, layer.key, layer.value)], -1)
+    else:
+        every = linear(h, layer.heads)
+    heads = every.view(*h.shape[:-1], -1, shape.head_width)
+    turned = rotated(heads[..., : -shape.key_heads, :], cosines, sines)
+    return turned[..., : shape.heads, :], turned[..., shape.heads :, :], heads[..., -shape.key_heads :, :]
 
 
 def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
@@ -136,6 +179,10 @@ def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tenso
 
 def after_attention(x: Tensor, mixed: Tensor, layer: Layer, shape: Shape) -> Tensor:
     """What follows attention in a layer: its output added to x, then the feed-forward part."""
+    if layer.output[0].is_mkldnn:
+        x = packed.added(x, mixed, layer.output[0])
+        h = norm(x, layer.output_norm, shape.epsilon)
+        return packed.added(x, packed.gated(h, layer.gate[0], layer.up[0]), layer.down[0])
     x = x + linear(mixed, layer.output)
     h = norm(x, layer.output_norm, shape.epsilon)
     return x + linear(functional.silu(linear(h, layer.gate)) * linear(h, layer.up), layer.down)
@@ -143,10 +190,9 @@ def after_attention(x: Tensor, mixed: Tensor, layer: Layer, shape: Shape) -> Ten
 
 def layer_forward(x: Tensor, layer: Layer, shape: Shape, cosines: Tensor, sines: Tensor, mask: Tensor) -> Tensor:
     """One layer over whole sequences: x [batch, length, width], additive mask [batch or 1, 1, length, length] in
-    float32, cosines and sines [batch or 1, 1, length, head_width / 2]."""
-    heads = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+    float32, cosines and sines [batch or 1, length, 1, head_width / 2]."""
+    heads = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape, cosines, sines)
     query, key, value = (part.transpose(1, 2) for part in heads)
-    query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
     groups = shape.heads // shape.key_heads
     # Attention is written out: the fused CPU kernel's backward pass is twice as slow as these products.
     mixed = attended(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), mask)
@@ -174,7 +220,7 @@ def hidden_states(
     x = functional.embedding(tokens, model.embeddings)
     if torch.is_grad_enabled():
         x.requires_grad_()  # so that the first layer is compiled like all others
-    cosines, sines = (part.unsqueeze(1) for part in angles(positions, model.shape, x.dtype))
+    cosines, sines = angles(positions, model.shape, x.dtype)
     for layer in model.layers:
         x = forward(x, layer, model.shape, cosines, sines, mask)
     return norm(x, model.norm, model.shape.epsilon)

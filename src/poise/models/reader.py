@@ -13,7 +13,7 @@ from torch.nn import functional
 from poise.costs import Card
 from poise.errors import ConfigError
 from poise.models.dense import DenseModel, load_dense
-from poise.models.llama import Llama, after_attention, angles, attended, norm, projected, rotated, view_of
+from poise.models.llama import Llama, after_attention, angles, attended, norm, projected, view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,12 @@ def _pass(
     seen = torch.cat((before.there[:, None, :].expand(-1, length, -1), own), 2)
     mask = torch.zeros(seen.shape, device=device).masked_fill_(~seen, float("-inf"))[:, None]
     x = functional.embedding(ids, model.embeddings)
-    cosines, sines = (part[:, None] for part in angles(places, shape, x.dtype))
+    cosines, sines = angles(places, shape, x.dtype)
     earlier = list(zip(before.keys, before.values, strict=True))
     found: dict[int, Tensor] = {}
     for number, layer in enumerate(model.layers[: max(layers)], 1):
-        heads = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape)
+        heads = projected(norm(x, layer.input_norm, shape.epsilon), layer, shape, cosines, sines)
         query, key, value = (part.transpose(1, 2) for part in heads)
-        query, key = rotated(query, cosines, sines), rotated(key, cosines, sines)
         if keep is not None:
             keep.keys.append(key)
             keep.values.append(value)

@@ -40,36 +40,58 @@ class Dice:
 
 
 def choose(logits: Tensor, samplings: Sequence[Sampling], numbers: Sequence[float]) -> Choice:
-    """One token per row of logits [rows, vocabulary] (float32). `numbers`: a uniform number per row. Greedy rows
-    (temperature 0) take the likeliest token. Cost: a few passes over the logits; a sort only where top_p < 1."""
+    """One token per row of logits [rows, vocabulary]. `numbers`: a uniform number per row. Greedy rows (temperature 0)
+    take the likeliest token. Cost: a few passes over the logits in float32; a sort only where top_p < 1."""
     device = logits.device
-    greedy = torch.tensor([sampling.temperature == 0 for sampling in samplings], device=device)
-    tokens = logits.argmax(-1)
-    if not bool(greedy.all()):
-        heat = torch.tensor([max(sampling.temperature, 1e-6) for sampling in samplings], device=device)
-        # Shares up to a factor: what is drawn is scaled by their sum, so nothing need be normalised.
-        weights = ((logits - logits.gather(1, tokens[:, None])) / heat[:, None]).exp_()
-        for row in (row for row, sampling in enumerate(samplings) if 0 < sampling.top_p < 1 and not greedy[row]):
-            weights[row] = _nucleus(weights[row] / weights[row].sum(), samplings[row].top_p)
-        drawn = _inverse(weights, torch.tensor(numbers, dtype=torch.float64, device=device))
-        tokens = torch.where(greedy, tokens, drawn)
-    told = torch.logsumexp(logits, -1) if any(sampling.top_logprobs is not None for sampling in samplings) else None
-    logprobs = torch.zeros(len(tokens)) if told is None else logits.gather(1, tokens[:, None])[:, 0] - told
+    heats = [sampling.temperature for sampling in samplings]
+    shares = _shares(logits, heats) if any(heats) else None
+    if shares is None:
+        tokens = logits.argmax(-1)
+    else:
+        weights = shares
+        narrow = [row for row, sampling in enumerate(samplings) if 0 < sampling.top_p < 1 and heats[row]]
+        if narrow:
+            weights = shares.clone()
+            for row in narrow:
+                weights[row] = _nucleus(shares[row], samplings[row].top_p)
+        tokens = _inverse(weights, torch.tensor(numbers, dtype=torch.float64, device=device))
+        if greedy := [row for row, heat in enumerate(heats) if heat == 0]:
+            tokens[greedy] = logits[greedy].argmax(-1)
     most = max((sampling.top_logprobs or 0 for sampling in samplings), default=0)
-    alternatives = logits.topk(most, -1).values - told[:, None] if most and told is not None else None
-    return Choice(tokens, logprobs, alternatives)
+    if all(sampling.top_logprobs is None for sampling in samplings):
+        return Choice(tokens, torch.zeros(len(tokens)), None)
+    if shares is not None and all(heat == 1 for heat in heats):
+        told = _log(shares.gather(1, tokens[:, None])[:, 0])
+        return Choice(tokens, told, _log(shares.topk(most, -1).values) if most else None)
+    total = torch.logsumexp(logits.float(), -1, keepdim=True)
+    told = (logits.gather(1, tokens[:, None]) - total)[:, 0]
+    return Choice(tokens, told, logits.topk(most, -1).values - total if most else None)
+
+
+def _shares(logits: Tensor, heats: Sequence[float]) -> Tensor:
+    """Softmax at each row's temperature, in float32."""
+    if all(heat == 1 for heat in heats):
+        return torch.softmax(logits, -1, dtype=torch.float32)
+    heat = torch.tensor([max(heat, 1e-6) for heat in heats], device=logits.device)
+    return torch.softmax(logits.float() / heat[:, None], -1)
+
+
+def _log(shares: Tensor) -> Tensor:
+    return shares.clamp_min(torch.finfo(shares.dtype).tiny).log()
 
 
 def _inverse(shares: Tensor, numbers: Tensor) -> Tensor:
     """The first token at which the summed shares pass the number; sums in two levels, the outer one in float64."""
     rows, vocabulary = shares.shape
     width = 256
-    padded = torch.nn.functional.pad(shares, (0, -vocabulary % width)).view(rows, -1, width)
-    blocks = padded.sum(-1).double().cumsum(-1)
+    if vocabulary % width:
+        shares = torch.nn.functional.pad(shares, (0, -vocabulary % width))
+    split = shares.view(rows, -1, width)
+    blocks = split.sum(-1).double().cumsum(-1)
     wanted = numbers[:, None] * blocks[:, -1:]
     block = torch.searchsorted(blocks, wanted, right=True).clamp_(max=blocks.shape[1] - 1)
     before = torch.where(block > 0, blocks.gather(1, (block - 1).clamp(min=0)), 0.0)
-    inside = padded[torch.arange(rows, device=shares.device), block[:, 0]].double().cumsum(-1)
+    inside = split[torch.arange(rows, device=shares.device), block[:, 0]].double().cumsum(-1)
     place = torch.searchsorted(inside, wanted - before, right=True).clamp_(max=width - 1)
     return (block * width + place)[:, 0].clamp_(max=vocabulary - 1)
 
