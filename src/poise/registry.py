@@ -29,6 +29,8 @@ SCORERS: Mapping[str, str] = {
     "mean_logprob": "poise.scoring.logprob:MeanLogprob",
     "self_certainty": "poise.scoring.self_certainty:SelfCertainty",
     "agreement": "poise.scoring.agreement:Agreement",
+    "verifier": "poise.scoring.verifier:Verifier",
+    "probe": "poise.scoring.verifier:Probe",
 }
 AMBIGUOUS = {"cod": "chain_of_draft (shorter reasoning steps) or chain_of_density (denser summaries)"}
 

@@ -101,7 +101,7 @@ def _recording(sampling: Sampling, scorer: Scorer | None) -> Sampling:
 def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
     """Refuse, before a token is spent, a plan that cannot work here.
 
-    Raises UnknownName (engine, scorer or prompt), AbilityMissing, ConfigError."""
+    Raises UnknownName (engine, scorer or prompt), AbilityMissing, ConfigError, and what a scorer's `ready` raises."""
     for _, name in plan.engines:
         if name not in engines:
             raise UnknownName("engine", name, engines)
@@ -120,6 +120,8 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         for role in getattr(part, "roles", ()):
             if role not in dict(plan.engines):
                 raise UnknownName(f"engine role of {part.name}", role, dict(plan.engines))
+    if ready := getattr(scorers.get(plan.scorer or ""), "ready", None):
+        ready()
     loaded = prompts.load(plan.strategy.prompt)
     if plan.prompt_hash and plan.prompt_hash != loaded.hash:
         raise ConfigError(

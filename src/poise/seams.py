@@ -63,7 +63,10 @@ class Engine(Protocol):
 
 class Scorer(Protocol):
     """Guesses at run time how good paths are. A process scorer scores prefixes; a grade, which knows the truth, is
-    something else and cannot be reached from here. `top_logprobs`: what draws must record for it (see Sampling)."""
+    something else and cannot be reached from here. `top_logprobs`: what draws must record for it (see Sampling).
+
+    One that needs what may be missing (weights, a package) may also have `ready()`. It is called for every plan before
+    a token is spent, raises ConfigError or ModelError, and costs nothing once it has passed."""
 
     @property
     def name(self) -> str: ...

@@ -33,6 +33,14 @@ def test_help_loads_no_engine_and_no_report():
     assert loaded(code) & (HEAVY - COMMAND_LINE) == set()
 
 
+def test_scorers_load_what_they_read_with_when_they_score():
+    assert loaded("import poise.scoring.verifier") & HEAVY == set()
+    assert loaded("from poise import registry; registry.scorers()") & (HEAVY - {"numpy"}) == set()
+    code = "from typer.testing import CliRunner\nfrom poise.cli import app\n"
+    code += "assert 'verifier' in CliRunner().invoke(app, 'strategies').output"
+    assert loaded(code) & (HEAVY - COMMAND_LINE) == set()
+
+
 @pytest.mark.parametrize("module", ["poise.run", "poise.engines.scripted", "poise.strategies.self_consistency"])
 def test_the_core_of_a_run_is_standard_library_and_numpy(module):
     assert loaded(f"import {module}") & (HEAVY - {"numpy"}) == set()

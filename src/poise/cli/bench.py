@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poise.cli.interrupt import interruptible
+from poise.cli.interrupt import resumable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,12 +54,7 @@ def bench(
         raise ConfigError("task", None, "at least one --task, or a --config that names some")
     if not file.arms:
         raise ConfigError("arms", None, 'at least one, such as --arms "direct self_consistency:n=8"')
-    try:
-        summary = asyncio.run(interruptible(_bench(file, run, (engine, model))))
-    except KeyboardInterrupt:
-        typer.secho(f"stopped: what is finished is kept in {run}, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
-    _report(Console(), summary, run)
+    _report(Console(), resumable(_bench(file, run, (engine, model)), run), run)
 
 
 def _settings(config: Path | None, flags: dict[str, object], arms: list[str] | None) -> BenchFile:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TypeVar
 
+import typer
+
 T = TypeVar("T")
+
+
+def resumable(work: Awaitable[T], folder: Path) -> T:
+    """What `work` gives, which keeps what is finished in `folder`. Interrupted, it says so and exits with 130."""
+    try:
+        return asyncio.run(interruptible(work))
+    except KeyboardInterrupt:
+        typer.secho(f"stopped: what is finished is kept in {folder}, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
 
 
 async def interruptible(work: Awaitable[T]) -> T:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from poise.cli.lab_prefixes import prefixes
 from poise.cli.lab_rollouts import rollouts
 from poise.cli.lab_verifier import verifier
 
@@ -82,7 +83,7 @@ def recipes() -> None:
     Console().print(table)
 
 
-for command in (train, recipes, rollouts, verifier):
+for command in (train, recipes, rollouts, verifier, prefixes):
     app.command()(command)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poise.cli.interrupt import interruptible
+from poise.cli.interrupt import resumable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from poise.config import EngineSpec
     from poise.evals.rows import Interval
     from poise.lab.pool import Pool
+    from poise.seams import Engine
     from poise.store.pool_dir import PoolSettings
 
 
@@ -57,27 +59,31 @@ def rollouts(
 
     sampling = Sampling(temperature, max_tokens=max_tokens, top_logprobs=top_logprobs)
     settings = PoolSettings(tuple(task), limit, seed, draws, prompt, sampling)
-    try:
-        asyncio.run(interruptible(_record(settings, engine_of(engine, model), out, parallel)))
-    except KeyboardInterrupt:
-        typer.secho(f"stopped: what is finished is kept in {out}, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    resumable(_record(settings, engine_of(engine, model), out, parallel), out)
     _report(Console(), read_pool(out), out)
 
 
 async def _record(settings: PoolSettings, spec: EngineSpec, out: Path, parallel: int) -> None:
-    from poise.cli.models import fetched
-    from poise.connect import connect
     from poise.evals.progress import ProgressBar
     from poise.lab.rollouts import record
     from poise.store.pool_dir import PoolDir
+
+    async with connected(spec) as live:
+        with ProgressBar() as bar:
+            await record(settings, live, PoolDir(out), bar, parallel)
+
+
+@asynccontextmanager
+async def connected(spec: EngineSpec) -> AsyncIterator[Engine]:
+    """The engine of a spec, its model fetched, closed in the end."""
+    from poise.cli.models import fetched
+    from poise.connect import connect
 
     if spec.kind == "llamacpp":
         fetched(spec.model)
     live = connect(spec)
     try:
-        with ProgressBar() as bar:
-            await record(settings, live, PoolDir(out), bar, parallel)
+        yield live
     finally:
         await live.aclose()
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from poise.lab.heads import Fit
     from poise.lab.pool import Pool
-    from poise.lab.verifier import Wanted
     from poise.models.head import HeadCard
     from poise.models.reader import Reader
 
@@ -29,6 +29,12 @@ def verifier(
     model: Annotated[str, typer.Option(help="The policy. [the pool's model]")] = "",
     layers: Annotated[str, typer.Option(help="Layers to read after, such as 15,30. [by kind]")] = "",
     hidden: Annotated[int | None, typer.Option(help="Width of the middle layer; 0: linear. [by kind]")] = None,
+    surprise: Annotated[
+        bool, typer.Option(help="Also read what the policy thinks of each token; runs all its layers.")
+    ] = False,
+    ranking: Annotated[
+        float, typer.Option(help="Weight of the order of a question's right and wrong draws in the fit.", min=0)
+    ] = 0.0,
     n: Annotated[int, typer.Option(help="Draws per question that best of n and the weighted vote choose from.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the split and the fit.")] = 0,
 ) -> None:
@@ -51,19 +57,21 @@ def verifier(
     if kind not in ("verifier", "probe", "difficulty"):
         raise UnknownName("kind", kind, ("verifier", "probe", "difficulty"))
     require_torch()
-    from poise.lab.verifier import Wanted
+    from poise.lab.heads import Fit
+    from poise.models.head import HeadCard
 
     training, held = read_pool(pool), read_pool(test)
     asked = {one.item.question for one in training.items}
     leaked = sum(one.item.question in asked for one in held.items)
     if leaked:
         raise ConfigError("test", str(test), f"questions that {pool} does not hold ({leaked} are in both)")
-    console = Console(stderr=True)
+    console, policy = Console(stderr=True), model or training.card.name
     with console.status("loading the model ..."):
-        reader = _reader(model or training.card.name)
+        reader = _reader(policy)
     chosen = _layers(layers, kind, reader)
+    card = HeadCard(kind, policy, chosen, kind != "difficulty", surprise)
     width = hidden if hidden is not None else 0 if kind != "verifier" else 128
-    order = _Order(Wanted(kind, chosen, width, pooled=kind != "difficulty"), training, held, seed, n, out)
+    order = _Order(card, Fit(width, ranking), training, held, seed, n, out)
     (_difficulty if kind == "difficulty" else _verifier)(order, reader, console)
 
 
@@ -89,39 +97,32 @@ def _layers(text: str, kind: str, reader: Reader) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is to be trained, on which draws, measured on which, and where it goes."""
+    """What is to be trained, how, on which draws, measured on which, and where it goes."""
 
-    wanted: Wanted
+    card: HeadCard
+    how: Fit
     training: Pool
     held: Pool
     seed: int
     n: int
     out: Path
 
-    def card(self) -> HeadCard:
-        from poise.models.head import HeadCard
-
-        wanted = self.wanted
-        return HeadCard(wanted.kind, self.training.card.name, wanted.layers, wanted.pooled)
-
 
 def _verifier(order: _Order, reader: Reader, console: Console) -> None:
     from poise.lab import verifier as lab
     from poise.lab.readout import read_out
 
-    wanted, training, held = order.wanted, order.training, order.held
-    with _bar("reading draws", len(training.items), console) as watch:
-        places = read_out(reader, training.items, wanted.layers, wanted.pooled, watch)
+    card, training, held = order.card, order.training, order.held
+    with bar("reading draws", len(training.items), console) as watch:
+        places = read_out(reader, training.items, card, watch)
     with console.status("fitting ..."):
-        head = lab.train_head(wanted, places, order.card(), order.seed)
-    with _bar("reading test draws", len(held.items), console) as watch:
-        tested = read_out(reader, held.items, wanted.layers, wanted.pooled, watch)
+        head = lab.train_head(order.how, places, card, order.seed)
+    with bar("reading test draws", len(held.items), console) as watch:
+        tested = read_out(reader, held.items, card, watch)
     measured = lab.measured(head, tested, held, order.seed)
     lab.save(head, [("held-out questions", measured)], order.out)
-    typer.echo(f"{wanted.kind}: {measured.text()}")
-    typer.echo(
-        f"reads {wanted.layers[-1]} of {len(reader.llama.layers)} layers; {head.parameters:,} weights of its own"
-    )
+    typer.echo(f"{card.kind}: {measured.text()}")
+    typer.echo(f"reads {card.layers[-1]} of {len(reader.llama.layers)} layers; {head.parameters:,} weights of its own")
     for choice in lab.choices(held, lab.scores_of(head, tested, held), order.n):
         typer.echo(choice.text())
     typer.echo(f"head: {order.out}")
@@ -132,10 +133,10 @@ def _difficulty(order: _Order, reader: Reader, console: Console) -> None:
     from poise.lab.verifier import train_head
     from poise.models.head import save_head, with_figures
 
-    with _bar("reading questions", len(order.training.items), console) as watch:
-        places = lab.read_questions(reader, order.training.items, order.wanted.layers, watch)
+    with bar("reading questions", len(order.training.items), console) as watch:
+        places = lab.read_questions(reader, order.training.items, order.card.layers, watch)
     with console.status("fitting ..."):
-        head = train_head(order.wanted, places, order.card(), order.seed)
+        head = train_head(order.how, places, order.card, order.seed)
     foreseen = lab.measure_difficulty(head, reader, order.held)
     save_head(with_figures(head, [("held-out questions", foreseen.text())]), order.out)
     typer.echo(f"difficulty: {foreseen.text()}")
@@ -143,7 +144,8 @@ def _difficulty(order: _Order, reader: Reader, console: Console) -> None:
 
 
 @contextmanager
-def _bar(what: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
+def bar(what: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
+    """A bar that is told how many are done, and goes when they are."""
     from rich.progress import Progress
 
     with Progress(console=console, transient=True) as progress:

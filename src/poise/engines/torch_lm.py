@@ -16,7 +16,8 @@ from poise.models.quiet import quiet
 from poise.models.turns import prompt_ids
 from poise.seams import Stream
 
-SLOTS, CONTEXT = 32, 1024
+SLOTS, CONTEXT = 64, 1024
+CACHE_BYTES = 8 << 30  # as many slots as their caches fit in, if no number is asked for
 
 
 class TorchLM:
@@ -24,8 +25,9 @@ class TorchLM:
     file (made dense once). Llama-family models are decoded by a forward pass of our own with a cache of fixed size,
     others by the model's own.
 
-    `slots`: draws decoded at once; `context`: tokens of one draw with its prompt, at most the model's own; `adapter`: a
-    folder in peft's format, merged into the weights; `dtype`: see `load_dense`. Raises ConfigError, ModelError.
+    `slots`: draws decoded at once (0: as many as fit, 64 at most); `context`: tokens of one draw with its prompt, at
+    most the model's own; `adapter`: a folder in peft's format, merged into the weights; `dtype`: see `load_dense`.
+    Raises ConfigError, ModelError.
 
     SEEDS holds whatever a draw shares its batch with, in float32: logits differ by rounding only (< 1e-4), which moves
     a choice with a probability of about that size. In bfloat16 greedy texts may differ between batch sizes."""
@@ -48,8 +50,8 @@ class TorchLM:
             raise ConfigError("model", loaded.name, "a model whose tokenizer has a chat template")
         self._model = _with_adapter(loaded.model, adapter) if adapter else loaded.model
         self._tokenizer = loaded.tokenizer
-        self.name, self.slots = name, slots or SLOTS
-        self.context = min(context or CONTEXT, loaded.card.context or CONTEXT)
+        self.name, self.context = name, min(context or CONTEXT, loaded.card.context or CONTEXT)
+        self.slots = slots or _slots(loaded.card, self.context)
         self.card: Card = replace(loaded.card, context=self.context)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.WHITE_BOX})
         self._worker = Worker(self._decoder, self._words, _ends(loaded))
@@ -132,6 +134,12 @@ class TorchLM:
 
         stream, backend = DecodeStream(skip_special_tokens=True), self._tokenizer.backend_tokenizer
         return lambda token: stream.step(backend, token) or ""
+
+
+def _slots(card: Card, context: int) -> int:
+    """Rows whose keys and values, 16 bits each, take CACHE_BYTES at most; grouped heads make them smaller than that."""
+    row = 4 * card.layers * card.attention_width * context
+    return max(1, min(SLOTS, CACHE_BYTES // row)) if row else SLOTS
 
 
 def _with_adapter(model: Any, folder: str) -> Any:

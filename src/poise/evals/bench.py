@@ -57,7 +57,7 @@ async def bench(
         request = Request.ask(item.question, item.kind, arm.sampling, Goal(arm.plan.budget))
         await solve(request, arm.plan, engines, scorers, derived_seed(settings.seed, item.id), trace)
 
-    config = {**settings.to_json(engines), "items": fingerprint(questions.values())}
+    config = {**settings.to_json(engines), "items": fingerprint(question.item for question in questions.values())}
     facts = {**environment({name: engine.card for name, engine in engines.items()}), "parallel": parallel}
     with store.claimed(config, facts):
         try:

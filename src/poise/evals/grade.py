@@ -32,9 +32,9 @@ def questions_of(tasks: Sequence[str], limit: int, seed: int) -> dict[str, Quest
     return questions
 
 
-def fingerprint(questions: Iterable[Question]) -> Json:
-    """Changes when the items of a task do, so that a run does not go on over others."""
-    reprs = [repr(question.item) for question in questions]
+def fingerprint(items: Iterable[object]) -> Json:
+    """Changes when the items of a task (or what else is plain data) do, so that a run does not go on over others."""
+    reprs = list(map(repr, items))
     return {"n": len(reprs), "sha256": hashlib.sha256("".join(reprs).encode()).hexdigest()}
 
 

@@ -7,7 +7,7 @@ ratios a paired bootstrap over clusters, because items of one template are not i
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from poise.errors import ConfigError
 from poise.evals.rows import Interval, Quantiles
 
 Array: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = npt.NDArray[np.intp]
 
 Z_TWO_SIDED = 1.959963984540054  # 97.5 % point of the normal
 _DRAWS_AT_ONCE = 4_000_000  # cluster draws held in memory at a time (32 MB)
@@ -113,9 +114,8 @@ def resample(columns: Array, clusters: Sequence[Hashable], *, seed: int = 0, tim
     clusters, they are first gathered at random into 10,000: the same spread for less work."""
     if len(columns) != len(clusters) or not len(columns):
         raise ConfigError("clusters", len(clusters), f"one per item ({len(columns)}, at least 1)")
-    codes: dict[Hashable, int] = {}
-    code = np.array([codes.setdefault(cluster, len(codes)) for cluster in clusters])
-    rng, n = np.random.default_rng(seed), len(codes)
+    code = _codes(clusters)
+    rng, n = np.random.default_rng(seed), int(code.max()) + 1
     if n > _MOST_CLUSTERS:
         code, n = (rng.permutation(n) % _MOST_CLUSTERS)[code], _MOST_CLUSTERS
     by_cluster = np.stack([np.bincount(code, column, n) for column in columns.T], axis=1)
@@ -125,6 +125,40 @@ def resample(columns: Array, clusters: Sequence[Hashable], *, seed: int = 0, tim
         drawn = rng.integers(n, size=(len(block), n)) + np.arange(len(block))[:, None] * n
         block[:] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape) @ by_cluster
     return Resampled(columns.sum(axis=0), sums)
+
+
+def bootstrap(
+    statistic: Callable[[Places], float | None], clusters: Sequence[Hashable], *, seed: int = 0, times: int = 2000
+) -> Interval | None:
+    """What `resample` does, for a statistic that is no ratio of sums, told of the places of some items. None where all
+    items give None; replicates that do are left out. Cost: `times` calls."""
+    whole = statistic(np.arange(len(clusters)))
+    if whole is None:
+        return None
+    rng, code = np.random.default_rng(seed), _codes(clusters)
+    members = [np.flatnonzero(code == cluster) for cluster in range(int(code.max()) + 1)]
+    drawn = (rng.integers(len(members), size=len(members)) for _ in range(times))
+    replicates = [statistic(np.concatenate([members[cluster] for cluster in each])) for each in drawn]
+    return interval(whole, np.array([each for each in replicates if each is not None] or [whole]))
+
+
+def _codes(clusters: Sequence[Hashable]) -> Places:
+    """Clusters as numbers from 0, in order of appearance."""
+    codes: dict[Hashable, int] = {}
+    return np.array([codes.setdefault(cluster, len(codes)) for cluster in clusters], np.intp)
+
+
+def spearman(first: Array, second: Array) -> float | None:
+    """Correlation of ranks, ties by their mean rank (Spearman 1904). None where one of the two does not vary."""
+    one, other = _ranks(first), _ranks(second)
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _ranks(values: Array) -> Array:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
 
 
 def quantiles(seconds: Sequence[float] | Array) -> Quantiles:

@@ -13,7 +13,7 @@ from poise import prompts
 from poise.core import Finish, Request
 from poise.errors import ConfigError
 from poise.lab.pool import PooledItem
-from poise.models.head import Array, pooled_features
+from poise.models.head import Array, HeadCard, features_at
 from poise.models.reader import Asked, Reader, read
 from poise.models.turns import Text, prompt_ids, text_ids
 from poise.store.pool_dir import PooledDraw
@@ -40,21 +40,23 @@ class Places:
 def read_out(
     reader: Reader,
     items: Sequence[PooledItem],
-    layers: Sequence[int],
-    pooled: bool = True,
+    card: HeadCard,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Places:
-    """Read every draw of every item at its line ends. Cost: one forward pass over each draw, `layers[-1]` deep; about
-    `len(items)` questions are read once each. `watch` is told how many items are done."""
+    """Read every draw of every item at its line ends, as a head with this card does. Cost: one forward pass over each
+    draw, as deep as the card's layers (all of them for `surprise`); about `len(items)` questions are read once each.
+    `watch` is told how many items are done."""
     parts: list[Places] = []
     for question, one in enumerate(items):
         told = [draw for draw in one.draws if draw.draft.text]
         if told:
             ask = prompts.load("bare").render(Request.ask(one.item.question, one.item.kind))
             ids = [text_ids(reader.tokenizer, Text(draw.draft.text, draw.draft.finish is Finish.EOS)) for draw in told]
-            [states] = read(reader.llama, [Asked(prompt_ids(reader.tokenizer, ask), ids)], layers)
+            asked = Asked(prompt_ids(reader.tokenizer, ask), ids)
+            [states] = read(reader.llama, [asked], card.layers, card.surprise)
             for draw, tokens, state in zip(told, ids, states, strict=True):
-                found = pooled_features(state.float().numpy(), line_ends(reader, tokens), pooled)
+                ends = line_ends(reader, tokens)
+                found = features_at(state.float().numpy(), ends, card.pooled, card.surprise)
                 parts.append(_places(found, question, draw))
         watch(question + 1)
     if not parts:

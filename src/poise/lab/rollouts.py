@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from poise import answers, prompts
-from poise.core import Ability, Draft, Finish, Prompt, Request
+from poise.core import Ability, Draft, Finish, Prompt, Request, Sampling
 from poise.draws import Collected, derived_seed
 from poise.engines.retry import retrying
 from poise.errors import AbilityMissing, ConfigError, EngineError, RunError, StoreError
@@ -48,26 +48,46 @@ async def record(
     Draws that failed are noted, and asked for again by the next call. Raises ConfigError before anything is drawn,
     EngineError after too many failed calls in a row, StoreError when the folder is in use or the disk full. However it
     ends, what is finished is kept, and the same call goes on from there. Cost: settings.draws per question."""
-    if parallel < 0:
-        raise ConfigError("parallel", parallel, "1 or more, or 0 for what the engine can hold")
+    check_parallel(parallel)
     if settings.sampling.top_logprobs is not None and Ability.LOGPROBS not in engine.can:
         raise AbilityMissing("rollouts with logprobs", engine.name, [Ability.LOGPROBS.value], [])
     questions = questions_of(settings.tasks, settings.limit, settings.seed)
     prompt = prompts.load(settings.prompt)
     items = [question.item for question in questions.values()]
-    config = {**settings.to_json(engine.card, prompt.hash), "items": fingerprint(questions.values())}
+    starts = [
+        Start(id, question, prompt.render(Request.ask(question.item.question, question.item.kind)), settings.sampling)
+        for id, question in questions.items()
+    ]
+    config = {**settings.to_json(engine.card, prompt.hash), "items": fingerprint(items)}
     with pool.claimed(config, environment({engine.name: engine.card})):
         if pool.read(ITEMS) is None:
             pool.write(ITEMS, items_to_json(items))
-        await _Sitting(settings, questions, retrying(engine), pool, watch).run(parallel)
+        await Sitting(settings, starts, engine, pool, watch).run(parallel)
+
+
+def check_parallel(parallel: int) -> None:
+    """Raises ConfigError for a number of draws under way that cannot be."""
+    if parallel < 0:
+        raise ConfigError("parallel", parallel, "1 or more, or 0 for what the engine can hold")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where draws begin: a question as it is put, how it is drawn, and the text that every draw goes on with, if any
+    (the prompt then ends in it). `id`: by which the draws are kept."""
+
+    id: str
+    question: Question
+    prompt: Prompt
+    sampling: Sampling
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Draws of one question that share a call."""
+    """Draws of one start that share a call."""
 
-    question: Question
-    prompt: Prompt
+    start: Start
     indices: tuple[int, ...]
 
 
@@ -99,28 +119,24 @@ class _Tally:
         return Progress(self._done, self._total, self._before, tasks, self._new_tokens, now - self._started)
 
 
-class _Sitting:
-    """One sitting over a pool: what is there, what is drawn next, and how each draw is kept."""
+class Sitting:
+    """One sitting over a pool that is claimed: what is there, what is drawn next, and how each draw is kept. Of the
+    settings, the number of draws per start and the seed count here."""
 
     def __init__(
-        self,
-        settings: PoolSettings,
-        questions: Mapping[str, Question],
-        engine: Engine,
-        pool: PoolDir,
-        watch: Watch | None,
+        self, settings: PoolSettings, starts: Sequence[Start], engine: Engine, pool: PoolDir, watch: Watch | None
     ) -> None:
-        self._settings, self._questions, self._engine = settings, questions, engine
+        self._settings, self._starts, self._engine = settings, starts, retrying(engine)
         self._pool, self._watch = pool, watch
-        tasks = dict.fromkeys(question.item.task for question in questions.values())
-        self._tally = _Tally(tasks, len(questions) * settings.draws)
+        tasks = dict.fromkeys(start.question.item.task for start in starts)
+        self._tally = _Tally(tasks, len(starts) * settings.draws)
         self._kept: set[tuple[str, int]] = set()
         self._clock = asyncio.get_running_loop().time
         self._failures = 0
         self._last: RunError | None = None
 
     async def run(self, parallel: int) -> None:
-        """Draw what is missing. Raises EngineError and StoreError."""
+        """Draw what is missing, grade it and keep it. Raises EngineError and StoreError."""
         for draw in self._pool.draws():
             self._kept.add((draw.item, draw.index))
             self._tally.add(draw)
@@ -143,13 +159,10 @@ class _Sitting:
 
     def _missing(self, most: int) -> Iterator[_Call]:
         """What is not there yet, at most so many draws a call."""
-        prompt = prompts.load(self._settings.prompt)
-        for id, question in self._questions.items():
-            indices = [index for index in range(self._settings.draws) if (id, index) not in self._kept]
-            if indices:
-                rendered = prompt.render(Request.ask(question.item.question, question.item.kind))
-                for start in range(0, len(indices), most):
-                    yield _Call(question, rendered, tuple(indices[start : start + most]))
+        for start in self._starts:
+            indices = [index for index in range(self._settings.draws) if (start.id, index) not in self._kept]
+            for first in range(0, len(indices), most):
+                yield _Call(start, tuple(indices[first : first + most]))
 
     async def _work(self, calls: Iterator[_Call]) -> None:
         while call := await self._next(calls):
@@ -175,8 +188,8 @@ class _Sitting:
 
     async def _draw(self, call: _Call, got: list[Collected], ended: dict[int, float]) -> None:
         """One call. Every draft that ends is kept, whatever becomes of the others."""
-        sampling = replace(self._settings.sampling, seed=self._seed(call, 0))
-        stream = self._engine.stream(call.prompt, sampling, len(got))
+        sampling = replace(call.start.sampling, seed=self._seed(call, 0))
+        stream = self._engine.stream(call.start.prompt, sampling, len(got))
         try:
             async for delta in stream:
                 got[delta.index].add(delta, self._clock)
@@ -193,13 +206,13 @@ class _Sitting:
 
     def _seed(self, call: _Call, place: int) -> int:
         """As a run seeds the draws of a benchmark's item."""
-        return derived_seed(derived_seed(self._settings.seed, call.question.item.id), call.indices[place])
+        return derived_seed(derived_seed(self._settings.seed, call.start.id), call.indices[place])
 
     def _keep(self, call: _Call, got: Sequence[Collected], ended: Mapping[int, float]) -> None:
         """Grade and write what has ended and is not written yet."""
         said = next((one for one in got if one.prompt_tokens is not None), None)
         for place, at in ended.items():
-            key = call.question.item.id, call.indices[place]
+            key = call.start.id, call.indices[place]
             if key in self._kept:
                 continue
             draw = self._graded(call, place, got[place].draft())
@@ -212,15 +225,15 @@ class _Sitting:
             self._tell()
 
     def _graded(self, call: _Call, place: int, draft: Draft) -> PooledDraw:
-        task, item = call.question.task, call.question.item
-        value = answers.extract(draft.text, item.kind, truncated=draft.finish is Finish.LENGTH)
+        start, task, item = call.start, call.start.question.task, call.start.question.item
+        value = answers.extract(start.given + draft.text, item.kind, truncated=draft.finish is Finish.LENGTH)
         return PooledDraw(
-            item=item.id,
+            item=start.id,
             task=item.task,
             cluster=item.cluster,
             index=call.indices[place],
             seed=self._seed(call, place),
-            prompt=prompt_hash(call.prompt),
+            prompt=prompt_hash(start.prompt),
             draft=draft,
             value=value,
             correct=task.grade(item, value.text if value else None),
@@ -230,17 +243,16 @@ class _Sitting:
         """Note the draws of a call that did not end, and give up after too many such calls."""
         for place, index in enumerate(call.indices):
             if place not in ended:
-                item = call.question.item
                 said = {"error": type(failure).__name__, "message": str(failure), "wall": round(time.time(), 6)}
-                self._pool.append(FAILURES, {"item": item.id, "index": index, **said})
-                self._tally.fail(item.task)
+                self._pool.append(FAILURES, {"item": call.start.id, "index": index, **said})
+                self._tally.fail(call.start.question.item.task)
         self._tell()
         self._failures, self._last = self._failures + 1, failure
         if self._failures >= self._patience:
             raise self._gone()
 
     def _gone(self) -> EngineError:
-        there = f"{len(self._kept)} of {len(self._questions) * self._settings.draws} draws are there"
+        there = f"{len(self._kept)} of {len(self._starts) * self._settings.draws} draws are there"
         failed = f"{self._failures} calls in a row failed, the last of {type(self._last).__name__}: {self._last}"
         return EngineError(f"{failed}; {there}, and the same command goes on from there")
 

@@ -12,22 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from poise.evals import stats
-from poise.lab.heads import calibrated, fit, split_questions
+from poise.lab.heads import Fit, calibrated, fit, split_questions
 from poise.lab.pool import Pool, PooledItem
 from poise.lab.readout import Places
 from poise.models.head import Array, Head, HeadCard, save_head, with_figures
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A head to train. `kind`: the name of its scorer; `layers`: of the policy, that it reads; `hidden`: width of its
-    middle layer, 0 for logistic regression; `pooled`: whether it sees the mean over the text so far."""
-
-    kind: str
-    layers: tuple[int, ...]
-    hidden: int = 0
-    pooled: bool = True
-    decay: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +41,11 @@ class Measured:
         )
 
 
-def train_head(wanted: Wanted, places: Places, card: HeadCard, seed: int = 0) -> Head:
-    """A calibrated head from read-outs of a pool (`read_out` with the layers and pooling of `wanted`)."""
+def train_head(how: Fit, places: Places, card: HeadCard, seed: int = 0) -> Head:
+    """A calibrated head from read-outs of a pool (`read_out` with the same card)."""
     parts = split_questions(places, (0.7, 0.12, 0.18), seed)
     training, validation, calibration = (places.where(part) for part in parts)
-    head = fit(training, validation, card, hidden=wanted.hidden, decay=wanted.decay, seed=seed)
+    head = fit(training, validation, card, how, seed)
     return calibrated(head, calibration)
 
 

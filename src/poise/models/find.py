@@ -69,9 +69,22 @@ def _path(name: str, progress: Progress | None) -> Path:
     hub = REPOSITORY.fullmatch(name)
     if hub and (hub["wanted"] or not name.endswith(".gguf")):
         return from_hub(hub["repository"], hub["wanted"])
+    raise _unknown(name)
+
+
+def check_name(name: str) -> None:
+    """Raises, without fetching anything, as `locate` does for a name that cannot be meant."""
+    path, hub = Path(name).expanduser(), REPOSITORY.fullmatch(name)
+    if name == "default" or name in CATALOGUE or path.exists():
+        return
+    if not (hub and (hub["wanted"] or not name.endswith(".gguf"))):
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> ModelError | UnknownName:
     if name.endswith(".gguf") or "/" in name:
-        raise ModelError(f"{name}: no such file")
-    raise UnknownName("model", name, ["default", *CATALOGUE])
+        return ModelError(f"{name}: no such file")
+    return UnknownName("model", name, ["default", *CATALOGUE])
 
 
 def _merged(known: AdaptedModel, progress: Progress | None) -> Path:

@@ -21,14 +21,19 @@ FILE, CARD = "head.safetensors", "head.json"
 @dataclass(frozen=True, slots=True)
 class HeadCard:
     """What a head is for. `model`: the policy whose hidden states it reads; `layers`: after which; `pooled`: whether
-    the mean over the text so far stands beside the position's own state; `measured`: figures with n and intervals, as
-    text by name."""
+    the mean over the text so far stands beside the position's own state; `surprise`: whether what the policy thinks of
+    each token does; `measured`: figures with n and intervals, as text by name."""
 
     kind: str
     model: str
     layers: tuple[int, ...]
     pooled: bool = True
+    surprise: bool = False
     measured: tuple[tuple[str, str], ...] = ()
+
+    def features(self, width: int) -> int:
+        """How many numbers a place gives, for a policy of this width."""
+        return width * len(self.layers) * (2 if self.pooled else 1) + (_SIGNALS if self.surprise else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,32 @@ def _gelu(x: Array) -> Array:
     return np.asarray(told, dtype=np.float32)
 
 
-def pooled_features(states: Array, places: NDArray[np.int64], pooled: bool) -> Array:
-    """Features at some places of one text, from its states [tokens, width]: the state there and, if `pooled`, the mean
-    over the text up to there."""
-    here = states[places]
-    if not pooled:
-        return here
-    so_far = np.cumsum(states, 0, dtype=np.float32)[places] / (places[:, None] + 1)
-    return np.concatenate([here, so_far], 1).astype(np.float32)
+def features_at(states: Array, places: NDArray[np.int64], pooled: bool, surprise: bool = False) -> Array:
+    """Features at some places of one text, from its states [tokens, width]: the state there, if `pooled` the mean over
+    the text up to there, and if `surprise` what the last column, minus the logprob of each token, has been so far."""
+    signals = [_signals(states[:, -1], places)] if surprise else []
+    states = states[:, :-1] if surprise else states
+    means = [np.cumsum(states, 0, dtype=np.float32)[places] / (places[:, None] + 1)] if pooled else []
+    return np.concatenate([states[places], *means, *signals], 1).astype(np.float32)
+
+
+_SIGNALS = 6
+
+
+def _signals(surprise: Array, places: NDArray[np.int64]) -> Array:
+    """Of the text up to each place: mean and greatest surprise, shares of tokens with more than .3 and than 1 nat, the
+    mean of the last 16 tokens, and the logarithm of the length."""
+    length = places + 1.0
+    sums = np.concatenate([[0.0], np.cumsum(surprise, dtype=np.float64)])
+    parts = [
+        sums[places + 1] / length,
+        np.maximum.accumulate(surprise)[places],
+        np.cumsum(surprise > 0.3)[places] / length,
+        np.cumsum(surprise > 1.0)[places] / length,
+        (sums[places + 1] - sums[np.maximum(places - 15, 0)]) / np.minimum(length, 16.0),
+        np.log(length),
+    ]
+    return np.stack(parts, 1).astype(np.float32)
 
 
 def with_figures(head: Head, figures: Sequence[tuple[str, str]]) -> Head:
@@ -106,6 +129,8 @@ def load_head(folder: Path) -> Head:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    if not (folder / CARD).is_file():
+        raise ModelError(f"{folder}: no head that can be read there: no {CARD}, as `poise lab verifier` writes it")
     try:
         said = json.loads((folder / CARD).read_text())
         arrays = {name: array.astype(np.float32) for name, array in load_file(folder / FILE).items()}
@@ -114,6 +139,7 @@ def load_head(folder: Path) -> Head:
             said["model"],
             tuple(said["layers"]),
             said["pooled"],
+            said.get("surprise", False),
             tuple((name, text) for name, text in said["measured"]),
         )
         weights, biases, knots = (_parts(arrays, name) for name in ("weight", "bias", "knots"))

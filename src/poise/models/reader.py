@@ -46,10 +46,10 @@ class Asked:
 
 
 @torch.inference_mode()
-def read(model: Llama, asked: Sequence[Asked], layers: Sequence[int]) -> list[list[Tensor]]:
+def read(model: Llama, asked: Sequence[Asked], layers: Sequence[int], surprise: bool = False) -> list[list[Tensor]]:
     """Hidden states of every token of each text, per prompt: [tokens, len(layers) * width], the residual stream after
     each of `layers` (1 = after the first) side by side, in the model's type. Layers above the last of these are not
-    run.
+    run, unless `surprise` asks for one more column (all float32 then): minus the logprob of each token.
 
     Cost: one forward pass over all prompts and one over all texts, each padded to the longest of its kind."""
     prompts = [each.prompt for each in asked]
@@ -57,9 +57,26 @@ def read(model: Llama, asked: Sequence[Asked], layers: Sequence[int]) -> list[li
     owner = torch.tensor([number for number, each in enumerate(asked) for _ in each.texts])
     device = model.embeddings.device
     heads = _Read(torch.zeros(len(prompts), 0, dtype=torch.long, device=device))
-    _pass(model, prompts, heads, layers, keep=heads)
-    kept = iter(_pass(model, texts, heads.of(owner.to(device)), layers))
-    return [[next(kept)[: len(text)] for text in each.texts] for each in asked]
+    wanted = (*layers, len(model.layers)) if surprise else tuple(layers)
+    before = _pass(model, prompts, heads, wanted, keep=heads)
+    states = _pass(model, texts, heads.of(owner.to(device)), wanted)
+    kept = [state[: len(text)] for state, text in zip(states, texts, strict=True)]
+    if surprise:
+        lasts = [before[number, len(prompts[number]) - 1] for number in owner.tolist()]
+        kept = [_with_surprise(model, *each) for each in zip(lasts, kept, texts, strict=True)]
+    found = iter(kept)
+    return [[next(found) for _ in each.texts] for each in asked]
+
+
+def _with_surprise(model: Llama, last: Tensor, states: Tensor, text: Sequence[int]) -> Tensor:
+    """States of a text whose last part is that of the last layer: in its place, how unlikely each token was after the
+    one before it. `last`: the same state of the prompt's last token."""
+    width = model.embeddings.shape[1]
+    ahead = torch.cat((last[None, -width:], states[:-1, -width:]))
+    logits = functional.linear(norm(ahead, model.norm, model.shape.epsilon), model.head).float()
+    told = torch.tensor(text, dtype=torch.long, device=logits.device)
+    surprise = logits.logsumexp(-1) - logits.gather(1, told[:, None])[:, 0]
+    return torch.cat((states[:, :-width].float(), surprise[:, None]), 1)
 
 
 class _Read:

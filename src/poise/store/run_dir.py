@@ -21,7 +21,7 @@ import json
 import logging
 import os
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,11 +95,17 @@ class RunDir:
 
     def write(self, name: str, data: Json) -> None:
         """Replace a JSON file, at once and whole. Raises StoreError when it cannot be written."""
+        self._replace(name, json.dumps(data, indent=2) + "\n")
+
+    def write_lines(self, name: str, rows: Iterable[Json]) -> None:
+        """The same for a file of JSON lines."""
+        self._replace(name, "".join(to_line(row) + "\n" for row in rows))
+
+    def _replace(self, name: str, text: str) -> None:
         draft = self.path / f"{name}.tmp"
         with self._stored():
             with draft.open("w", encoding="utf-8") as file:
-                json.dump(data, file, indent=2)
-                file.write("\n")
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path / name)

@@ -7,8 +7,9 @@ import torch
 from tiny_lm import dense, gpt2, llama
 
 from poise.core import Ability, Finish, Message, Request, Role, Sampling
+from poise.costs import Card
 from poise.draws import Collected
-from poise.engines.torch_lm import TorchLM
+from poise.engines.torch_lm import TorchLM, _slots
 from poise.errors import ConfigError, EngineRefused, EngineUnreachable
 from poise.models.quiet import quiet
 from poise.testing import check_engine
@@ -180,3 +181,8 @@ async def test_an_adapter_is_merged_and_a_wrong_one_refused(tmp_path):
 def test_knobs_that_cannot_work_are_refused(knobs):
     with pytest.raises(ConfigError, match="1 or more"):
         TorchLM(dense(), **knobs)
+
+
+@pytest.mark.parametrize(("layers", "width", "slots"), [(2, 32, 64), (32, 4096, 16), (80, 80_000, 1), (0, 0, 64)])
+def test_as_many_slots_as_fit(layers, width, slots):
+    assert _slots(Card("any", layers=layers, attention_width=width), 1024) == slots

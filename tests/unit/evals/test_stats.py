@@ -121,6 +121,31 @@ def test_one_seed_one_bootstrap() -> None:
         stats.resample(table, range(29))
 
 
+def test_spearman_is_scipys_ties_included() -> None:
+    rng = np.random.default_rng(4)
+    first = rng.integers(0, 5, 60).astype(float)
+    second = first + rng.normal(scale=3, size=60)
+    assert stats.spearman(first, second) == pytest.approx(scipy_stats.spearmanr(first, second).statistic)
+    assert stats.spearman(first, np.ones(60)) is None
+
+
+def test_the_bootstrap_of_any_statistic_is_that_of_sums_where_both_apply() -> None:
+    rng = np.random.default_rng(5)
+    values, clusters = rng.normal(size=90), [number // 3 for number in range(90)]
+    known = stats.resample(np.stack([values, np.ones(90)], 1), clusters, seed=1).ratio(0, over=1)
+    told = stats.bootstrap(lambda places: float(values[places].mean()), clusters, seed=2)
+    assert told is not None
+    assert told.mean == pytest.approx(known.mean)
+    assert told.low == pytest.approx(known.low, abs=0.03)
+    assert told.high == pytest.approx(known.high, abs=0.03)
+
+
+def test_a_statistic_that_is_not_always_defined_is_bootstrapped_where_it_is() -> None:
+    told = stats.bootstrap(lambda places: 1.0 if 0 in places else None, range(3))
+    assert told == Interval(1.0, 1.0, 1.0)
+    assert stats.bootstrap(lambda places: None, range(3)) is None
+
+
 def test_quantiles() -> None:
     assert stats.quantiles(list(range(101))) == Quantiles(50.0, 50.0, 95.0, 99.0)
     assert stats.quantiles([]) == Quantiles(0.0, 0.0, 0.0, 0.0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from poise.evals import stats
-from poise.lab.heads import calibrated, fit, split_questions
+from poise.lab.heads import Fit, _pairs, calibrated, fit, split_questions
 from poise.lab.readout import Places
 from poise.models.head import HeadCard
 
@@ -36,15 +36,44 @@ def places(questions=120, draws=8, seed=0, signal=2.0):
     )
 
 
+def test_pairs_are_ends_of_right_and_wrong_draws_of_one_question():
+    some = places(30, seed=5)
+    pairs = _pairs(some).numpy()
+    right, wrong = pairs.T
+    assert len({tuple(pair) for pair in pairs.tolist()}) == len(pairs)
+    assert some.right[right].all()
+    assert not some.right[wrong].any()
+    assert some.last[pairs].all()
+    np.testing.assert_array_equal(some.questions[right], some.questions[wrong])
+    ends = some.where(some.last)
+    mixed = [ends.right[ends.questions == number] for number in range(30)]
+    assert len(pairs) == sum(int(part.sum() * (~part).sum()) for part in mixed)
+
+
+def test_ranking_counts_what_differs_within_a_question():
+    """The second feature tells easy questions from hard ones; the first, faintly, right draws from wrong ones."""
+
+    def easy_ones(some, seed):
+        shares = {int(q): some.right[some.questions == q].mean() for q in np.unique(some.questions)}
+        noise = np.random.default_rng(seed).normal(size=len(some.right)) * 0.05
+        some.features[:, 1] = 4 * np.array([shares[int(q)] for q in some.questions]) + noise
+        return some
+
+    seen, held = (easy_ones(places(n, seed=s, signal=0.6), s) for n, s in ((120, 1), (40, 2)))
+    plain, ranked = (fit(seen, held, CARD, how) for how in (Fit(), Fit(ranking=4.0)))
+    share = [abs(float(head.weights[0][0, 0] / head.weights[0][1, 0])) for head in (plain, ranked)]
+    assert share[1] > 1.1 * share[0]
+
+
 @pytest.mark.parametrize("hidden", [0, 16])
 def test_a_head_learns_what_is_there_and_no_more(hidden):
     seen, held, fresh = places(seed=1), places(40, seed=2), places(60, seed=3)
-    head = fit(seen, held, CARD, hidden=hidden)
+    head = fit(seen, held, CARD, Fit(hidden))
     last = fresh.where(fresh.last)
     area = stats.auroc_within(last.questions.tolist(), head.raw(last.features).tolist(), last.right.tolist())
     assert area is not None
     assert area > 0.9
-    noise = fit(places(seed=1, signal=0.0), places(40, seed=2, signal=0.0), CARD, hidden=hidden)
+    noise = fit(places(seed=1, signal=0.0), places(40, seed=2, signal=0.0), CARD, Fit(hidden))
     nothing = places(60, seed=4, signal=0.0)
     ends = nothing.where(nothing.last)
     area = stats.auroc_within(ends.questions.tolist(), noise.raw(ends.features).tolist(), ends.right.tolist())

@@ -6,9 +6,10 @@ from lab_pools import DRAWS, N, recorded, write_task
 from tiny_lm import dense
 
 from poise.lab import difficulty
+from poise.lab.heads import Fit
 from poise.lab.pool import read_pool
 from poise.lab.readout import read_out
-from poise.lab.verifier import Wanted, choices, measured, save, scores_of, train_head
+from poise.lab.verifier import choices, measured, save, scores_of, train_head
 from poise.models.head import HeadCard, load_head
 from poise.models.reader import load_reader
 
@@ -27,7 +28,7 @@ def reader():
 
 async def test_every_draw_is_read_where_its_lines_end(pool, reader):
     told = []
-    places = read_out(reader, pool.items, (1, 2), watch=told.append)
+    places = read_out(reader, pool.items, CARD, watch=told.append)
     assert told == list(range(1, N + 1))
     assert places.features.shape == (len(places.right), 2 * 2 * reader.card.width)
     assert places.last.sum() == N * DRAWS
@@ -38,8 +39,8 @@ async def test_every_draw_is_read_where_its_lines_end(pool, reader):
 
 
 async def test_a_head_is_trained_measured_and_kept(pool, reader, tmp_path):
-    places = read_out(reader, pool.items, CARD.layers)
-    head = train_head(Wanted("verifier", CARD.layers, hidden=8), places, CARD)
+    places = read_out(reader, pool.items, CARD)
+    head = train_head(Fit(8), places, CARD)
     figures = measured(head, places, pool)
     assert 0 <= figures.interval[0] <= figures.auroc <= figures.interval[1] <= 1
     assert (figures.n, figures.questions) == (N * DRAWS, N)
@@ -69,7 +70,7 @@ async def test_a_difficulty_probe_sees_the_question_alone(pool, reader):
         rows = places.features[places.questions == number]
         np.testing.assert_array_equal(rows, np.repeat(rows[:1], DRAWS, 0))
     card = HeadCard("difficulty", "tiny", (2,), pooled=False)
-    head = train_head(Wanted("difficulty", (2,), pooled=False), places, card)
+    head = train_head(Fit(), places, card)
     foreseen = difficulty.measure_difficulty(head, reader, pool)
     assert 0 <= foreseen.auroc <= 1
     assert (foreseen.n, foreseen.questions) == (N * DRAWS, N)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from poise.errors import ModelError
-from poise.models.head import CARD, FILE, Head, HeadCard, load_head, pooled_features, save_head, with_figures
+from poise.models.head import CARD, FILE, Head, HeadCard, features_at, load_head, save_head, with_figures
 
 RNG = np.random.default_rng(3)
 
@@ -74,8 +74,21 @@ def test_a_card_without_a_field_is_a_clean_error(tmp_path):
         load_head(tmp_path)
 
 
-def test_pooled_features_are_the_mean_up_to_each_place():
+def test_features_at_are_the_mean_up_to_each_place():
     states = RNG.normal(size=(5, 2)).astype(np.float32)
-    found = pooled_features(states, np.array([0, 3]), pooled=True)
+    found = features_at(states, np.array([0, 3]), pooled=True)
     np.testing.assert_allclose(found, [[*states[0], *states[0]], [*states[3], *states[:4].mean(0)]], atol=1e-6)
-    np.testing.assert_array_equal(pooled_features(states, np.array([2]), pooled=False), states[[2]])
+    np.testing.assert_array_equal(features_at(states, np.array([2]), pooled=False), states[[2]])
+
+
+def test_surprise_is_told_as_it_was_up_to_each_place():
+    surprise = np.array([0.1, 2.0, 0.4, 0.0], np.float32)
+    states = np.concatenate([RNG.normal(size=(4, 2)), surprise[:, None]], 1).astype(np.float32)
+    found = features_at(states, np.array([0, 3]), pooled=False, surprise=True)
+    assert found.shape == (2, HeadCard("verifier", "tiny", (1,), pooled=False, surprise=True).features(2))
+    np.testing.assert_array_equal(found[:, :2], states[[0, 3], :2])
+    first = [0.1, 0.1, 0.0, 0.0, 0.1, 0.0]
+    np.testing.assert_allclose(found[:, 2:], [first, [0.625, 2.0, 0.5, 0.25, 0.625, np.log(4)]], atol=1e-6)
+    long = np.concatenate([np.full(4, 9.0), np.ones(16)]).astype(np.float32)[:, None]
+    ends = features_at(np.concatenate([long, long], 1), np.array([19]), pooled=False, surprise=True)
+    assert ends[0, -2] == 1.0  # the last 16 alone

@@ -165,3 +165,13 @@ def test_from_the_hub_the_listed_hash_is_checked(monkeypatch, model, tmp_path):
     info = ModelInfo(id=REPOSITORY, siblings=[{"rfilename": "a-Q8_0.gguf", "size": 1, "blobId": "b", "lfs": lfs}])
     with pytest.raises(ModelError, match="wrong hash"):
         hub.from_hub(REPOSITORY, None)
+
+
+def test_a_name_is_checked_without_fetching(known, model, monkeypatch):
+    monkeypatch.setattr(find, "fetch", lambda *words: pytest.fail("fetched"))
+    for name in ("default", DEFAULT, str(model), str(model.parent), "org/repo", "org/repo:some.gguf"):
+        find.check_name(name)
+    with pytest.raises(UnknownName, match="default"):
+        find.check_name("defalt")
+    with pytest.raises(ModelError, match="no such file"):
+        find.check_name("gone/away.gguf")

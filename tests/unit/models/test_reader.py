@@ -26,6 +26,18 @@ def test_states_are_those_of_transformers_whatever_is_read_together(layers):
             torch.testing.assert_close(state, torch.cat(told, -1)[len(prompt) :], atol=1e-4, rtol=1e-4)
 
 
+def test_surprise_is_minus_the_logprob_of_each_token():
+    model = llama()
+    found = read(view_of(model), [Asked(*each) for each in zip(PROMPTS, TEXTS, strict=True)], (1,), surprise=True)
+    for prompt, texts, states in zip(PROMPTS, TEXTS, found, strict=True):
+        for text, state in zip(texts, states, strict=True):
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([prompt + text])).logits[0, len(prompt) - 1 : -1]
+            wanted = torch.nn.functional.cross_entropy(logits, torch.tensor(text), reduction="none")
+            torch.testing.assert_close(state[:, -1], wanted, atol=1e-4, rtol=1e-4)
+            assert state.shape == (len(text), 33)
+
+
 def test_a_reader_knows_the_tokens_that_end_a_line():
     reader = load_reader(dense())
     newline = reader.tokenizer("\n", add_special_tokens=False).input_ids[0]

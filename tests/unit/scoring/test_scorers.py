@@ -27,7 +27,7 @@ async def value_of(scorer, *paths):
 
 
 @pytest.mark.parametrize("name", registry.names("scorers"))
-async def test_the_laws(name):
+async def test_the_laws(name, heads):
     await check_scorer(registry.scorer(name))
 
 

@@ -1,45 +1,33 @@
 import asyncio
+import importlib.util
+import json
 import threading
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from tiny_lm import dense
+from typer.testing import CliRunner
 
+from poise import registry
+from poise.cli import app
 from poise.core import Draft, Finish, Kind, Request, Step
-from poise.errors import ConfigError, ModelError
-from poise.models.head import Head, HeadCard, save_head
-from poise.scoring import verifier as module
-from poise.scoring.verifier import Probe, Reading, Verifier, partial_card
-from poise.testing import check_scorer
+from poise.engines.scripted import Scripted
+from poise.errors import ConfigError, ModelError, UnknownName
+from poise.models.head import load_head, save_head
+from poise.scoring.reading import Reading, partial_card
+from poise.scoring.verifier import Probe, Verifier
 
 REQUEST = Request.ask("What is 3 + 4?", Kind.NUMBER)
-RNG = np.random.default_rng(1)
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(heads):
     """A random head over a tiny policy."""
-    width = 2 * 2 * 32
-    head = Head(
-        HeadCard("verifier", "tiny", (1, 2)),
-        np.zeros(width, np.float32),
-        np.ones(width, np.float32),
-        (RNG.normal(scale=0.02, size=(width, 1)).astype(np.float32),),
-        (np.zeros(1, np.float32),),
-    )
-    save_head(head, tmp_path)
-    monkeypatch.setattr("poise.models.dense.load_dense", lambda name: dense())
-    monkeypatch.setattr("poise.models.reader.load_dense", lambda name: dense())
-    return tmp_path
+    return heads / "verifier"
 
 
 def path(text, finish=Finish.EOS):
     return (Step(1, 0, Draft(text, finish, 3)),)
-
-
-async def test_the_laws_hold(folder):
-    await check_scorer(Verifier(str(folder)))
-    await check_scorer(Probe(str(folder)))
 
 
 async def test_a_path_in_steps_scores_as_its_text(folder):
@@ -100,7 +88,7 @@ async def test_a_head_for_another_policy_is_refused(folder, monkeypatch):
     from tiny_lm import llama
 
     monkeypatch.setattr("poise.models.reader.load_dense", lambda name: dense(llama(hidden_size=16)))
-    with pytest.raises(ConfigError, match="a head for tiny"):
+    with pytest.raises(ConfigError, match="the policy of this head for default"):
         await Verifier(str(folder)).score(REQUEST, [path("1")])
     with pytest.raises(ModelError, match="no head"):
         await Verifier(str(folder / "none")).score(REQUEST, [path("1")])
@@ -111,4 +99,58 @@ def test_reading_some_layers_costs_their_share():
     half = partial_card(card, 1)
     assert half.layers == 1
     assert half.body_parameters == round(card.body_parameters / 2)
-    assert module.partial_card(card, card.layers) == card
+    assert partial_card(card, card.layers) == card
+
+
+def test_what_is_missing_is_said_before_anything_is_loaded(heads, monkeypatch):
+    difficulty = load_head(heads / "probe")
+    save_head(replace(difficulty, card=replace(difficulty.card, kind="difficulty")), heads / "difficulty")
+    monkeypatch.setattr("poise.models.reader.load_dense", lambda name: pytest.fail("loaded"))
+    registry.scorer("verifier").ready()
+    registry.scorer("probe").ready()
+    with pytest.raises(ModelError, match=r"no head that can be read.*poise lab verifier"):
+        Probe(str(heads / "none")).ready()
+    with pytest.raises(UnknownName, match="default"):
+        Verifier(model="defalt").ready()
+    with pytest.raises(ConfigError, match="a difficulty head"):
+        Verifier(str(heads / "difficulty")).ready()
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    with pytest.raises(ConfigError, match=r'scorer verifier.*torch is not installed.*pip install "poise\[torch\]"'):
+        Verifier().ready()
+
+
+def invoke(*words):
+    outcome = CliRunner().invoke(app, [*map(str, words), "--engine", "scripted"])
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+@pytest.fixture
+def sums(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    path.write_text('{"question": "What is 3 + 4?", "answer": "7", "kind": "number"}\n')
+    return path
+
+
+def test_the_command_line_scores_by_name(heads, sums, tmp_path):
+    words = "ask", "What is 3 + 4?", "--explain"
+    assert "verifier 0." in invoke(*words, "--strategy", "best_of_n:n=3", "--scorer", "verifier")
+    assert "probe 0." in invoke(*words, "--strategy", "weighted_vote:n=3,scorer=probe")
+    arms = "best_of_n:n=2,scorer=verifier weighted_vote:n=2,scorer=probe"
+    invoke("bench", "--task", sums, "--arms", arms, "--run", tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "grades.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    assert all("error" not in row and row["usage"]["scorer_tokens"] > 0 for row in rows)
+
+
+def test_without_a_head_nothing_is_drawn(sums, tmp_path, monkeypatch):
+    monkeypatch.setattr("poise.scoring.verifier.HEADS", tmp_path / "none")
+    monkeypatch.setattr(Scripted, "stream", lambda *words: pytest.fail("drawn"))
+    with pytest.raises(ModelError, match="no head"):
+        invoke("ask", "What is 3 + 4?", "--strategy", "best_of_n", "--scorer", "verifier")
+    with pytest.raises(ModelError, match="no head"):
+        invoke("bench", "--task", sums, "--arms", "weighted_vote:scorer=probe", "--run", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

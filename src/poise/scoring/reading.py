@@ -1,0 +1,115 @@
+"""Reading paths with a policy: what the verifier and the probe load with their first score. Needs PyTorch."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from poise.core import Finish, Path, Prompt, Score
+from poise.costs import Card, Usage
+from poise.errors import ConfigError
+from poise.models.head import Head, features_at
+from poise.models.reader import Asked, load_reader, read
+from poise.models.turns import Text, prompt_ids, text_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Texts of one request, waiting to be read."""
+
+    prompt: Prompt
+    texts: tuple[Text, ...]
+    loop: asyncio.AbstractEventLoop
+    told: asyncio.Future[list[Score]]
+
+
+class Reading:
+    """A policy and a head in memory, and the thread-safe queue that batches what many requests want scored at once.
+    `model`: the policy, where it is not found under the name that the head knows. Raises ConfigError for a policy that
+    the head was not trained on, and as `load_reader` does."""
+
+    def __init__(self, head: Head, model: str = "") -> None:
+        self.head = head
+        self.reader = load_reader(model or head.card.model)
+        self.card = self.reader.card
+        if head.card.layers[-1] > self.card.layers or head.mean.size != head.card.features(self.card.width):
+            raise ConfigError("model", self.card.name, f"the policy of this head for {head.card.model}")
+        self._queue, self._working = threading.Lock(), threading.Lock()
+        self._waiting: list[Job] = []
+
+    async def scores(self, prompt: Prompt, paths: Sequence[Path]) -> list[Score]:
+        """Scores of paths with text in them that continue one prompt. What arrives while something is being read waits,
+        and is then read in one pass."""
+        loop = asyncio.get_running_loop()
+        job = Job(prompt, tuple(_text(path) for path in paths), loop, loop.create_future())
+        with self._queue:
+            self._waiting.append(job)
+        await asyncio.to_thread(self._drain)
+        return await job.told
+
+    def _drain(self) -> None:
+        with self._working:
+            with self._queue:
+                jobs, self._waiting = self._waiting, []
+            if not jobs:
+                return  # another thread has read ours too
+            try:
+                found = self.read(jobs)
+            except Exception as error:  # noqa: BLE001 - the boundary of the thread: who waits must hear of it
+                for job in jobs:
+                    job.loop.call_soon_threadsafe(_fail, job.told, error)
+            else:
+                for job, scores in zip(jobs, found, strict=True):
+                    job.loop.call_soon_threadsafe(_tell, job.told, scores)
+
+    def read(self, jobs: Sequence[Job]) -> list[list[Score]]:
+        """Scores per job: one forward pass for all prompts, one for all texts."""
+        tokenizer, card = self.reader.tokenizer, self.head.card
+        asked = [
+            Asked(prompt_ids(tokenizer, job.prompt), [text_ids(tokenizer, text) for text in job.texts]) for job in jobs
+        ]
+        parts = read(self.reader.llama, asked, card.layers, card.surprise)
+        states = [state.float().numpy() for part in parts for state in part]
+        rows = [features_at(state, np.array([len(state) - 1]), card.pooled, card.surprise) for state in states]
+        depths = np.array([text.lines for job in jobs for text in job.texts])
+        values = iter(self.head.probability(np.concatenate(rows), depths))
+        return [[Score(float(next(values)), usage) for usage in self._bill(each)] for each in asked]
+
+    def _bill(self, asked: Asked) -> list[Usage]:
+        """Usage per text: the first pays for the prompt, the others find it read."""
+        whole, shared = self.head.card.surprise, len(asked.prompt)
+        card = self.card if whole else partial_card(self.card, self.head.card.layers[-1])
+        each = 2.0 * card.width * card.vocabulary if whole else 0.0  # the model's own head, for every token
+        found = []
+        for number, text in enumerate(asked.texts):
+            cached = shared if number else 0
+            flops = card.flops(shared + len(text), cached, 0) + each * len(text) + 2.0 * self.head.parameters
+            tokens = shared - cached + len(text)
+            found.append(Usage(calls=1, scorer_tokens=tokens, cached_prompt_tokens=cached, flops=flops))
+        return found
+
+
+def _tell(told: asyncio.Future[list[Score]], scores: list[Score]) -> None:
+    if not told.done():
+        told.set_result(scores)
+
+
+def _fail(told: asyncio.Future[list[Score]], error: Exception) -> None:
+    if not told.done():
+        told.set_exception(error)
+
+
+def partial_card(card: Card, layers: int) -> Card:
+    """What reading the first `layers` of a model costs."""
+    share = layers / card.layers if card.layers else 1.0
+    return dataclasses.replace(card, body_parameters=round(card.body_parameters * share), layers=layers)
+
+
+def _text(path: Path) -> Text:
+    text = "".join(step.text for step in path)
+    return Text(text, path[-1].draft.finish is Finish.EOS, max(1, text.strip().count("\n") + 1))
