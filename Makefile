@@ -51,17 +51,24 @@ $(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 install: $(DEV) ## the virtual environment, with everything that developing needs
 
-fetch: $(DEMO) ## the default model (SmolLM2-135M-Instruct, 93 MB), verified
+fetch: $(DEMO) ## the default model (SmolLM2-135M-Instruct, 93 MB, and our adapter merged), verified
 	$(POISE) models fetch default
 
-demo: fetch ## measure what ways of spending compute buy on a real model (< 6 minutes; again: resumes)
-	@echo 'One: the frontier of six ways to spend compute, 60 questions of four kinds.'
-	$(POISE) bench --config examples/demo.toml --run $(RUN)
+DEMO_TASKS := --task 'gsm_symbolic:label=word problems,templates=0-84' --task 'leg_counting:label=legs,min_animals=3,max_animals=6'
+
+demo: fetch ## measure what ways of spending compute buy on word problems (about 6 minutes; again: resumes)
+	@echo 'One: eight drafts each of 80 word problems, by the embedded model, graded and kept.'
+	$(POISE) lab rollouts $(DEMO_TASKS) --limit 40 --seed 7 --draws 8 --out $(RUN)-pool
+	@echo; echo 'Two: what seven ways of choosing from these drafts buy, and the comparison named beforehand.'
+	$(POISE) bench --config examples/demo.toml --engine $(RUN)-pool --run $(RUN)
 	@$(POISE) report $(RUN) > /dev/null
-	@echo; echo 'Two: the comparison named beforehand, vote of eight against single draw, 150 questions of one kind.'
-	$(POISE) bench --config examples/demo_test.toml --run $(RUN)-test
-	@$(POISE) report $(RUN)-test > /dev/null
-	@echo; echo 'To open in a browser or an image viewer:'; ls $(RUN)/*.html $(RUN)/*.png $(RUN)-test/*.html | sed 's/^/  /'
+	@echo
+	@if $(BIN)/python -c 'import torch, transformers' 2> /dev/null; then \
+		echo 'Three: the same drafts, chosen from by the verifier.'; \
+		$(POISE) bench --config examples/demo_verifier.toml --engine $(RUN)-pool --run $(RUN)-verifier && \
+		$(POISE) report $(RUN)-verifier > /dev/null; \
+	else echo 'Left out: choosing by the verifier needs PyTorch. With it: $(BIN)/pip install -e ".[torch]" && make demo'; fi
+	@echo; echo 'To open in a browser or an image viewer:'; ls $(RUN)*/*.html $(RUN)*/*.png | sed 's/^/  /'
 
 unit: $(DEV) ## fast tests: no network, no real model (< 60 s)
 	$(PYTEST) tests/unit -m 'not slow'

@@ -1,4 +1,5 @@
-"""The real embedded engine, with the default model. Where that cannot be had, these tests fail; they do not skip."""
+"""The real embedded engine, with the base of the default model, which can also chat. Where that cannot be had, these
+tests fail; they do not skip."""
 
 import contextlib
 
@@ -7,11 +8,13 @@ import pytest_asyncio
 
 from poise.engines.llamacpp import LlamaCpp
 
+BASE = "smollm2-135m-instruct"
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def llamacpp():
     """One server for all tests of the session: 16 slots of 512 tokens."""
-    engine = LlamaCpp(context=512)
+    engine = LlamaCpp(BASE, context=512)
     async with contextlib.aclosing(engine):
         yield engine
 
@@ -22,7 +25,7 @@ async def own_llamacpp():
     async with contextlib.AsyncExitStack() as stack:
 
         def start(**knobs):
-            engine = LlamaCpp(**{"slots": 2, "context": 256} | knobs)
+            engine = LlamaCpp(**{"model": BASE, "slots": 2, "context": 256} | knobs)
             stack.push_async_callback(engine.aclose)
             return engine
 
@@ -30,8 +33,8 @@ async def own_llamacpp():
 
 
 @pytest.fixture(scope="session")
-def default_model():
-    """The default model's file."""
+def base_model():
+    """The base's file."""
     from poise.models import locate
 
-    return locate("default")
+    return locate(BASE)

