@@ -1,5 +1,5 @@
-"""What scoring by the shipped verifier costs beside drawing: seconds to score 8 paths of one question, the question read
-once, over seconds to draw them; and what sharing passes saves, within a question and across requests.
+"""What scoring by the shipped verifier costs beside drawing: seconds to score 8 paths of one question, the question
+read once, over seconds to draw them; and what sharing passes saves, within a question and across requests.
 
 Word problems, one question at a time; drawing and scoring take turns on the same machine. Target: scoring takes at most
 .15 of drawing. Needs the default model and the torch extra.

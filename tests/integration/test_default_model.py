@@ -1,4 +1,4 @@
-"""The default model, merged with the adapter that ships: it solves what it was taught, and is taught no more than that."""
+"""The default model, merged with the adapter that ships."""
 
 import asyncio
 import contextlib

@@ -40,7 +40,10 @@ async def test_greedy_texts_are_those_of_generate(engine):
 async def test_it_gives_the_probabilities_that_llama_cpp_gives(engine):
     """Two implementations, one file. llama.cpp rounds activations to 8 bits, so they differ by a few hundredths."""
     sampling = Sampling(temperature=0, max_tokens=1, top_logprobs=3)
-    async with contextlib.aclosing(engine), contextlib.aclosing(LlamaCpp("smollm2-135m-instruct", slots=1, context=256)) as other:
+    async with (
+        contextlib.aclosing(engine),
+        contextlib.aclosing(LlamaCpp("smollm2-135m-instruct", slots=1, context=256)) as other,
+    ):
         for question in QUESTIONS:
             request = Request.ask(question)
             ours, theirs = await draft(engine, request, sampling), await draft(other, request, sampling)

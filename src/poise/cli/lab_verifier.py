@@ -27,11 +27,11 @@ def verifier(
     out: Annotated[Path, typer.Option(help="Where the head goes.")],
     kind: Annotated[str, typer.Option(help="verifier, probe (fewer layers, linear) or difficulty.")] = "verifier",
     model: Annotated[str, typer.Option(help="The policy. [the pool's model]")] = "",
-    layers: Annotated[str, typer.Option(help="Layers to read after, such as 15,30. [by kind]")] = "",
-    hidden: Annotated[int | None, typer.Option(help="Width of the middle layer; 0: linear. [by kind]")] = None,
+    layers: Annotated[str, typer.Option(help="Layers to read after, such as 15,30, or none. [by kind]")] = "",
+    hidden: Annotated[int, typer.Option(help="Width of the middle layer; 0: linear.", min=0)] = 0,
     surprise: Annotated[
-        bool, typer.Option(help="Also read what the policy thinks of each token; runs all its layers.")
-    ] = False,
+        bool | None, typer.Option(help="Read how unlikely the policy finds each token; runs all its layers. [by kind]")
+    ] = None,
     ranking: Annotated[
         float, typer.Option(help="Weight of the order of a question's right and wrong draws in the fit.", min=0)
     ] = 0.0,
@@ -51,7 +51,7 @@ def verifier(
     from rich.console import Console
 
     from poise.errors import ConfigError, UnknownName
-    from poise.lab.pool import read_pool
+    from poise.lab.pool import read_pool, without
     from poise.lab.session import require_torch
 
     if kind not in ("verifier", "probe", "difficulty"):
@@ -61,17 +61,20 @@ def verifier(
     from poise.models.head import HeadCard
 
     training, held = read_pool(pool), read_pool(test)
-    asked = {one.item.question for one in training.items}
-    leaked = sum(one.item.question in asked for one in held.items)
-    if leaked:
-        raise ConfigError("test", str(test), f"questions that {pool} does not hold ({leaked} are in both)")
+    kept = without(training, held)
+    if leaked := len(training.items) - len(kept.items):
+        typer.echo(f"{leaked} questions of {pool} are in {test} too: not learnt from", err=True)
+    if not kept.items:
+        raise ConfigError("test", str(test), f"questions that {pool} does not hold")
     console, policy = Console(stderr=True), model or training.card.name
     with console.status("loading the model ..."):
         reader = _reader(policy)
     chosen = _layers(layers, kind, reader)
-    card = HeadCard(kind, policy, chosen, kind != "difficulty", surprise)
-    width = hidden if hidden is not None else 0 if kind != "verifier" else 128
-    order = _Order(card, Fit(width, ranking), training, held, seed, n, out)
+    seen = surprise if surprise is not None else kind == "verifier"
+    if not (chosen or seen):
+        raise ConfigError("layers", layers, "at least one, or --surprise")
+    card = HeadCard(kind, policy, chosen, pooled=kind != "difficulty" and bool(chosen), surprise=seen)
+    order = _Order(card, Fit(hidden, ranking), kept, held, seed, n, out)
     (_difficulty if kind == "difficulty" else _verifier)(order, reader, console)
 
 
@@ -85,13 +88,15 @@ def _layers(text: str, kind: str, reader: Reader) -> tuple[int, ...]:
     from poise.errors import ConfigError
 
     deepest = len(reader.llama.layers)
-    default = {"verifier": (deepest * 2 // 3, deepest), "probe": (deepest // 2,), "difficulty": (deepest * 2 // 3,)}
+    default = {"verifier": (), "probe": (deepest // 2,), "difficulty": (deepest * 2 // 3,)}
+    if text == "none":
+        return ()
     try:
         chosen = tuple(sorted({int(part) for part in text.split(",")})) if text else default[kind]
     except ValueError:
         chosen = (0,)
     if not all(1 <= layer <= deepest for layer in chosen):
-        raise ConfigError("layers", text, f"numbers from 1 to {deepest}, separated by commas")
+        raise ConfigError("layers", text, f"numbers from 1 to {deepest}, separated by commas, or none")
     return chosen
 
 
@@ -120,9 +125,10 @@ def _verifier(order: _Order, reader: Reader, console: Console) -> None:
     with bar("reading test draws", len(held.items), console) as watch:
         tested = read_out(reader, held.items, card, watch)
     measured = lab.measured(head, tested, held, order.seed)
+    depth = len(reader.llama.layers) if card.surprise else max(card.layers)
     lab.save(head, [("held-out questions", measured)], order.out)
     typer.echo(f"{card.kind}: {measured.text()}")
-    typer.echo(f"reads {card.layers[-1]} of {len(reader.llama.layers)} layers; {head.parameters:,} weights of its own")
+    typer.echo(f"reads {depth} of {len(reader.llama.layers)} layers; {head.parameters:,} weights of its own")
     for choice in lab.choices(held, lab.scores_of(head, tested, held), order.n):
         typer.echo(choice.text())
     typer.echo(f"head: {order.out}")

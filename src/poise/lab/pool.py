@@ -84,6 +84,12 @@ def read_pool(folder: str | os.PathLike[str]) -> Pool:
     return Pool(settings, card, items)
 
 
+def without(pool: Pool, other: Pool) -> Pool:
+    """A pool less the questions that another holds too."""
+    asked = {one.item.question for one in other.items}
+    return dataclasses.replace(pool, items=tuple(one for one in pool.items if one.item.question not in asked))
+
+
 def items_to_json(items: Sequence[Item]) -> Json:
     """For items.json."""
     return {"items": [{**dataclasses.asdict(item), "kind": item.kind.value} for item in items]}

@@ -20,9 +20,9 @@ FILE, CARD = "head.safetensors", "head.json"
 
 @dataclass(frozen=True, slots=True)
 class HeadCard:
-    """What a head is for. `model`: the policy whose hidden states it reads; `layers`: after which; `pooled`: whether
-    the mean over the text so far stands beside the position's own state; `surprise`: whether what the policy thinks of
-    each token does; `measured`: figures with n and intervals, as text by name."""
+    """What a head is for. `model`: the policy whose hidden states it reads; `layers`: after which (none: only
+    `surprise`); `pooled`: whether the mean over the text so far stands beside the position's own state; `surprise`:
+    whether what the policy thinks of each token does; `measured`: figures with n and intervals, as text by name."""
 
     kind: str
     model: str

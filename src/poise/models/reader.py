@@ -13,7 +13,10 @@ from torch.nn import functional
 from poise.costs import Card
 from poise.errors import ConfigError
 from poise.models.dense import DenseModel, load_dense
-from poise.models.llama import Llama, after_attention, angles, attended, norm, projected, view_of
+from poise.models.llama import Llama, after_attention, angles, norm, packed_twin, projected, view_of
+from poise.models.packed import product
+
+_ROWS = 256  # logits of so many tokens are held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def load_reader(model: str | DenseModel = "default") -> Reader:
         raise ConfigError("model", loaded.name, "a llama-family model")
     words = loaded.tokenizer.batch_decode([[id] for id in range(len(loaded.tokenizer))])
     newlines = frozenset(id for id, word in enumerate(words) if word.endswith("\n"))
-    return Reader(llama, loaded.tokenizer, loaded.card, newlines)
+    return Reader(packed_twin(llama), loaded.tokenizer, loaded.card, newlines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Asked:
 def read(model: Llama, asked: Sequence[Asked], layers: Sequence[int], surprise: bool = False) -> list[list[Tensor]]:
     """Hidden states of every token of each text, per prompt: [tokens, len(layers) * width], the residual stream after
     each of `layers` (1 = after the first) side by side, in the model's type. Layers above the last of these are not
-    run, unless `surprise` asks for one more column (all float32 then): minus the logprob of each token.
+    run, unless `surprise` asks for one more column (all float32 then): minus the logprob of each token. No layers, but
+    surprise: that column alone.
 
     Cost: one forward pass over all prompts and one over all texts, each padded to the longest of its kind."""
     prompts = [each.prompt for each in asked]
@@ -63,20 +67,28 @@ def read(model: Llama, asked: Sequence[Asked], layers: Sequence[int], surprise: 
     kept = [state[: len(text)] for state, text in zip(states, texts, strict=True)]
     if surprise:
         lasts = [before[number, len(prompts[number]) - 1] for number in owner.tolist()]
-        kept = [_with_surprise(model, *each) for each in zip(lasts, kept, texts, strict=True)]
+        kept = _with_surprise(model, lasts, kept, texts)
     found = iter(kept)
     return [[next(found) for _ in each.texts] for each in asked]
 
 
-def _with_surprise(model: Llama, last: Tensor, states: Tensor, text: Sequence[int]) -> Tensor:
-    """States of a text whose last part is that of the last layer: in its place, how unlikely each token was after the
-    one before it. `last`: the same state of the prompt's last token."""
+def _with_surprise(
+    model: Llama, lasts: Sequence[Tensor], states: Sequence[Tensor], texts: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """States of texts whose last part is that of the last layer: in its place, how unlikely each token was after the
+    one before it. `lasts`: the same states of the prompts' last tokens."""
     width = model.embeddings.shape[1]
-    ahead = torch.cat((last[None, -width:], states[:-1, -width:]))
-    logits = functional.linear(norm(ahead, model.norm, model.shape.epsilon), model.head).float()
-    told = torch.tensor(text, dtype=torch.long, device=logits.device)
-    surprise = logits.logsumexp(-1) - logits.gather(1, told[:, None])[:, 0]
-    return torch.cat((states[:, :-width].float(), surprise[:, None]), 1)
+    ahead = [torch.cat((last[None, -width:], each[:-1, -width:])) for last, each in zip(lasts, states, strict=True)]
+    told = torch.tensor([token for text in texts for token in text], dtype=torch.long, device=model.head.device)
+    rows = norm(torch.cat(ahead), model.norm, model.shape.epsilon)
+    parts = []
+    for some, tokens in zip(rows.split(_ROWS), told.split(_ROWS), strict=True):  # type: ignore[no-untyped-call]
+        logits = product(some, model.head).float()
+        parts.append(logits.logsumexp(-1) - logits.gather(1, tokens[:, None])[:, 0])
+    surprise = torch.cat(parts).split([len(text) for text in texts])  # type: ignore[no-untyped-call]
+    return [
+        torch.cat((each[:, :-width].float(), column[:, None]), 1) for each, column in zip(states, surprise, strict=True)
+    ]
 
 
 class _Read:
@@ -106,8 +118,8 @@ def _pass(
     own = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None] & there[:, None, :]
     own = own | torch.eye(length, dtype=torch.bool, device=device)  # padding sees itself: no row of -inf alone
     seen = torch.cat((before.there[:, None, :].expand(-1, length, -1), own), 2)
-    mask = torch.zeros(seen.shape, device=device).masked_fill_(~seen, float("-inf"))[:, None]
     x = functional.embedding(ids, model.embeddings)
+    mask = torch.zeros(seen.shape, dtype=x.dtype, device=device).masked_fill_(~seen, float("-inf"))[:, None]
     cosines, sines = angles(places, shape, x.dtype)
     earlier = list(zip(before.keys, before.values, strict=True))
     found: dict[int, Tensor] = {}
@@ -119,8 +131,7 @@ def _pass(
             keep.values.append(value)
         if earlier:
             key, value = (torch.cat(pair, 2) for pair in zip(earlier[number - 1], (key, value), strict=True))
-        groups = shape.heads // shape.key_heads
-        mixed = attended(query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), mask)
+        mixed = functional.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True)
         x = after_attention(x, mixed.transpose(1, 2).flatten(2), layer, shape)
         if number in layers:
             found[number] = x

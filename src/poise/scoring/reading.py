@@ -37,7 +37,7 @@ class Reading:
         self.head = head
         self.reader = load_reader(model or head.card.model)
         self.card = self.reader.card
-        if head.card.layers[-1] > self.card.layers or head.mean.size != head.card.features(self.card.width):
+        if max(head.card.layers, default=0) > self.card.layers or head.mean.size != head.card.features(self.card.width):
             raise ConfigError("model", self.card.name, f"the policy of this head for {head.card.model}")
         self._queue, self._working = threading.Lock(), threading.Lock()
         self._waiting: list[Job] = []
@@ -83,7 +83,7 @@ class Reading:
     def _bill(self, asked: Asked) -> list[Usage]:
         """Usage per text: the first pays for the prompt, the others find it read."""
         whole, shared = self.head.card.surprise, len(asked.prompt)
-        card = self.card if whole else partial_card(self.card, self.head.card.layers[-1])
+        card = self.card if whole else partial_card(self.card, max(self.head.card.layers))
         each = 2.0 * card.width * card.vocabulary if whole else 0.0  # the model's own head, for every token
         found = []
         for number, text in enumerate(asked.texts):

@@ -1,5 +1,6 @@
 """A pool comes back from the disk as it was drawn, whatever happened to the process that wrote it."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from poise.core import Draft, Finish, Kind, Rule, Sampling, Value
 from poise.costs import Card
 from poise.errors import ConfigError, DataError, StoreError
 from poise.evals.rows import Item
-from poise.lab.pool import PooledItem, items_to_json, read_pool, scores
+from poise.lab.pool import PooledItem, items_to_json, read_pool, scores, without
 from poise.store.pool_dir import ITEMS, POOL, PoolDir, PooledDraw, PoolSettings
 
 SETTINGS = PoolSettings(("sums",), 2, 7, 3, "cot", Sampling(0.5, 0.9, 99, ("\n\n",), top_logprobs=2))
@@ -176,3 +177,13 @@ def test_scores_by_task_and_over_all(pool):
     assert (every.task, every.questions, every.draws) == ("all", 2, 6)
     assert (every.single.mean, every.majority.mean, every.passed.mean) == pytest.approx((2 / 6, 0.5, 0.5))
     assert json.loads((pool.path / POOL).read_text())["model"]["name"] == "tiny"
+
+
+def test_a_pool_less_the_questions_of_another(pool, tmp_path):
+    write(pool, draw(0))
+    mine = read_pool(pool.path)
+    elsewhere = dataclasses.replace(ITEM, id="elsewhere/9")  # the same words under another name
+    fresh = dataclasses.replace(ITEM, question="What is 5 + 5?")
+    other = dataclasses.replace(mine, items=(PooledItem(elsewhere, ()), PooledItem(fresh, ())))
+    assert without(mine, other).items == ()
+    assert without(other, mine).items == other.items[1:]
