@@ -254,7 +254,7 @@ from poise.core import Message, Role, Sampling
 from poise.engines.llamacpp import LlamaCpp
 
 async def main():
-    engine = LlamaCpp(slots=2, context=256)
+    engine = LlamaCpp("smollm2-135m-instruct", slots=2, context=256)
     async for _ in engine.stream((Message(Role.USER, "Tell a story."),), Sampling(max_tokens=200)):
         print(engine._process._child.pid, flush=True)
         if sys.argv[1] == "return":

@@ -28,7 +28,7 @@ from poise.lab.rollouts import record
 from poise.store.pool_dir import PoolDir, PoolSettings
 
 async def main():
-    async with contextlib.aclosing(LlamaCpp(slots=4, context=256, name="main")) as engine:
+    async with contextlib.aclosing(LlamaCpp("smollm2-135m-instruct", slots=4, context=256, name="main")) as engine:
         await record(SETTINGS, engine, PoolDir(sys.argv[2]))
 
 SETTINGS = PoolSettings((sys.argv[1],), 8, 1, 8, "bare", Sampling(max_tokens=24, top_logprobs=0))

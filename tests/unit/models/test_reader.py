@@ -38,6 +38,15 @@ def test_surprise_is_minus_the_logprob_of_each_token():
             assert state.shape == (len(text), 33)
 
 
+def test_surprise_alone_reads_no_states():
+    model = view_of(llama())
+    asked = [Asked(*each) for each in zip(PROMPTS, TEXTS, strict=True)]
+    with_states, alone = (read(model, asked, layers, surprise=True) for layers in ((1,), ()))
+    for states, columns in zip(with_states, alone, strict=True):
+        for state, column in zip(states, columns, strict=True):
+            torch.testing.assert_close(column, state[:, -1:], atol=1e-6, rtol=1e-6)
+
+
 def test_a_reader_knows_the_tokens_that_end_a_line():
     reader = load_reader(dense())
     newline = reader.tokenizer("\n", add_special_tokens=False).input_ids[0]
