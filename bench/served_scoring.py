@@ -17,7 +17,7 @@ from poise.connect import connect
 from poise.core import Path, Request, Sampling, Step
 from poise.draws import Collected
 from poise.evals.grade import questions_of
-from poise.scoring.verifier import Probe, Verifier
+from poise.scoring.verifier import Verifier
 from poise.seams import Engine
 
 Drawn = tuple[Request, list[Path]]
@@ -43,18 +43,18 @@ async def seconds(work: list[list[Drawn]], scorer: Verifier) -> float:
 
 async def compare(word: str, questions: int, paths: int) -> list[Figure]:
     """Draw, then score in every way; a first question warms everything up."""
-    engine, verifier, probe = connect(engine_of(word, "")), Verifier(), Probe()
+    engine, verifier = connect(engine_of(word, "")), Verifier()
     asked = questions_of(("gsm_symbolic:templates=0-84",), questions + 1, 4_000).values()
-    drawn, drawing, scoring, cheap = list[Drawn](), 0.0, 0.0, 0.0
+    drawn, drawing, scoring = list[Drawn](), 0.0, 0.0
     try:
         for number, question in enumerate(asked):
             started = time.perf_counter()
             one = await draw(engine, question.item.question, paths, number)
             spent = time.perf_counter() - started
-            score, quick = await seconds([[one]], verifier), await seconds([[one]], probe)
+            score = await seconds([[one]], verifier)
             if number:
                 drawn.append(one)
-                drawing, scoring, cheap = drawing + spent, scoring + score, cheap + quick
+                drawing, scoring = drawing + spent, scoring + score
     finally:
         await engine.aclose()
     alone = await seconds([[(request, [path])] for request, paths in drawn for path in paths], verifier)
@@ -64,7 +64,6 @@ async def compare(word: str, questions: int, paths: int) -> list[Figure]:
         Figure(f"{word}: drawing {paths} paths", drawing / questions, "s a question"),
         Figure("verifier, 8 paths a pass", scoring / questions, "s a question"),
         Figure("verifier / drawing", ratio, f"{questions} questions", "<= .15", ratio <= 0.15),
-        Figure("probe / drawing", cheap / drawing, ""),
         Figure("verifier, a pass per path, nothing shared", alone / questions, "s a question"),
         Figure("verifier, 4 questions at once", together / questions, "s a question"),
     ]
