@@ -59,6 +59,7 @@ def verifier(
     require_torch()
     from poise.lab.heads import Fit
     from poise.models.head import HeadCard
+    from poise.models.reader import load_reader
 
     training, held = read_pool(pool), read_pool(test)
     kept = without(training, held)
@@ -68,7 +69,7 @@ def verifier(
         raise ConfigError("test", str(test), f"questions that {pool} does not hold")
     console, policy = Console(stderr=True), model or training.card.name
     with console.status("loading the model ..."):
-        reader = _reader(policy)
+        reader = load_reader(policy)
     chosen = _layers(layers, kind, reader)
     seen = surprise if surprise is not None else kind == "verifier"
     if not (chosen or seen):
@@ -76,12 +77,6 @@ def verifier(
     card = HeadCard(kind, policy, chosen, pooled=kind != "difficulty" and bool(chosen), surprise=seen)
     order = _Order(card, Fit(hidden, ranking), kept, held, seed, n, out)
     (_difficulty if kind == "difficulty" else _verifier)(order, reader, console)
-
-
-def _reader(name: str) -> Reader:
-    from poise.models.reader import load_reader
-
-    return load_reader(name)
 
 
 def _layers(text: str, kind: str, reader: Reader) -> tuple[int, ...]:
@@ -125,7 +120,7 @@ def _verifier(order: _Order, reader: Reader, console: Console) -> None:
     with bar("reading test draws", len(held.items), console) as watch:
         tested = read_out(reader, held.items, card, watch)
     measured = lab.measured(head, tested, held, order.seed)
-    depth = len(reader.llama.layers) if card.surprise else max(card.layers)
+    depth = card.depth(len(reader.llama.layers))
     lab.save(head, [("held-out questions", measured)], order.out)
     typer.echo(f"{card.kind}: {measured.text()}")
     typer.echo(f"reads {depth} of {len(reader.llama.layers)} layers; {head.parameters:,} weights of its own")

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poise import prompts
-from poise.core import Request
 from poise.evals import stats
 from poise.lab.pool import Pool, PooledItem
-from poise.lab.readout import Places
+from poise.lab.readout import Places, question_ids
 from poise.models.head import Head
 from poise.models.reader import Asked, Reader, read
-from poise.models.turns import prompt_ids
 
 _TOGETHER = 16
 
@@ -47,8 +44,7 @@ def read_questions(
     for first in range(0, len(items), _TOGETHER):
         asked = []
         for one in items[first : first + _TOGETHER]:
-            prompt = prompts.load("bare").render(Request.ask(one.item.question, one.item.kind))
-            ids = prompt_ids(reader.tokenizer, prompt)
+            ids = question_ids(reader, one)
             asked.append(Asked(ids[:-1], [ids[-1:]]))
         features += [states[0][-1].float().numpy() for states in read(reader.llama, asked, layers)]
         watch(first + len(asked))

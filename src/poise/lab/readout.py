@@ -50,9 +50,8 @@ def read_out(
     for question, one in enumerate(items):
         told = [draw for draw in one.draws if draw.draft.text]
         if told:
-            ask = prompts.load("bare").render(Request.ask(one.item.question, one.item.kind))
             ids = [text_ids(reader.tokenizer, Text(draw.draft.text, draw.draft.finish is Finish.EOS)) for draw in told]
-            asked = Asked(prompt_ids(reader.tokenizer, ask), ids)
+            asked = Asked(question_ids(reader, one), ids)
             [states] = read(reader.llama, [asked], card.layers, card.surprise)
             for draw, tokens, state in zip(told, ids, states, strict=True):
                 ends = line_ends(reader, tokens)
@@ -63,6 +62,11 @@ def read_out(
         raise ConfigError("pool", len(items), "a pool with drafts in it")
     fields = (part.name for part in dataclasses.fields(Places))
     return Places(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
+
+
+def question_ids(reader: Reader, one: PooledItem) -> list[int]:
+    """A question as token ids, asked with nothing around it, as a scorer meets it in a request."""
+    return prompt_ids(reader.tokenizer, prompts.load("bare").render(Request.ask(one.item.question, one.item.kind)))
 
 
 def _places(features: Array, question: int, draw: PooledDraw) -> Places:

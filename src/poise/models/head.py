@@ -31,6 +31,10 @@ class HeadCard:
     surprise: bool = False
     measured: tuple[tuple[str, str], ...] = ()
 
+    def depth(self, layers: int) -> int:
+        """How many layers of a policy that has `layers` are run for it."""
+        return layers if self.surprise else max(self.layers)
+
     def features(self, width: int) -> int:
         """How many numbers a place gives, for a policy of this width."""
         return width * len(self.layers) * (2 if self.pooled else 1) + (_SIGNALS if self.surprise else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +20,19 @@ from poise.models.packed import product
 _ROWS = 256  # logits of so many tokens are held at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reader:
-    """A llama-family policy that reads: its tensors, tokenizer, what it costs, and the tokens that end a line."""
+    """A llama-family policy that reads: its tensors, tokenizer, and what it costs."""
 
     llama: Llama
     tokenizer: Any
     card: Card
-    newlines: frozenset[int]
+
+    @functools.cached_property
+    def newlines(self) -> frozenset[int]:
+        """Tokens that end a line. Found once, by decoding every word of the vocabulary."""
+        words = self.tokenizer.batch_decode([[id] for id in range(len(self.tokenizer))])
+        return frozenset(id for id, word in enumerate(words) if word.endswith("\n"))
 
 
 def load_reader(model: str | DenseModel = "default") -> Reader:
@@ -35,9 +41,7 @@ def load_reader(model: str | DenseModel = "default") -> Reader:
     llama = view_of(loaded.model)
     if llama is None:
         raise ConfigError("model", loaded.name, "a llama-family model")
-    words = loaded.tokenizer.batch_decode([[id] for id in range(len(loaded.tokenizer))])
-    newlines = frozenset(id for id, word in enumerate(words) if word.endswith("\n"))
-    return Reader(packed_twin(llama), loaded.tokenizer, loaded.card, newlines)
+    return Reader(packed_twin(llama), loaded.tokenizer, loaded.card)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,9 +82,9 @@ class Reading:
 
     def _bill(self, asked: Asked) -> list[Usage]:
         """Usage per text: the first pays for the prompt, the others find it read."""
-        whole, shared = self.head.card.surprise, len(asked.prompt)
-        card = self.card if whole else partial_card(self.card, max(self.head.card.layers))
-        each = 2.0 * card.width * card.vocabulary if whole else 0.0  # the model's own head, for every token
+        head, shared = self.head.card, len(asked.prompt)
+        card = partial_card(self.card, head.depth(self.card.layers))
+        each = 2.0 * card.width * card.vocabulary if head.surprise else 0.0  # the model's own head, for every token
         found = []
         for number, text in enumerate(asked.texts):
             cached = shared if number else 0

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
+from commands import output_of
 
 from poise.cli import app
 from poise.errors import ConfigError, DataError, StoreError, UnknownName
@@ -15,11 +15,7 @@ SUMS = '{"question": "What is %d + 4?", "answer": "%d", "kind": "number"}\n'
 
 
 def invoke(*words, stdin=None):
-    outcome = CliRunner().invoke(app, list(words), input=stdin)
-    if outcome.exception and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == 0, outcome.output
-    return outcome.output
+    return output_of(app, *words, stdin=stdin)
 
 
 @pytest.fixture

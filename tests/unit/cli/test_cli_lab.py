@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from commands import outcome_of
 
 from poise.cli import app
 from poise.errors import ConfigError, DataError, UnknownName
@@ -30,10 +30,7 @@ validation = 4
 
 
 def run(*words):
-    outcome = CliRunner().invoke(app, ["lab", *words])
-    if outcome.exception and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    return outcome
+    return outcome_of(app, "lab", *words)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import gguf
 import pytest
 import tiny_llama
-from typer.testing import CliRunner
+from commands import output_of
 
 from poise.cli import app
 from poise.errors import ConfigError, UnknownName
@@ -16,11 +16,7 @@ from poise.models.verify import cache_folder
 
 
 def invoke(*words):
-    outcome = CliRunner().invoke(app, ["models", *map(str, words)])
-    if outcome.exception and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == 0, outcome.output
-    return outcome.output
+    return output_of(app, "models", *words)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import output_of
 from tiny_lm import dense
-from typer.testing import CliRunner
 
 from poise.cli import app
 from poise.engines.scripted import Script, Scripted, sums
@@ -20,11 +20,7 @@ SUMS = '{"question": "What is %d + 4?", "answer": "%d", "kind": "number"}\n'
 
 
 def invoke(*words):
-    outcome = CliRunner().invoke(app, ["lab", *map(str, words)])
-    if outcome.exception and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == 0, outcome.output
-    return outcome.output
+    return output_of(app, "lab", *words)
 
 
 @pytest.fixture

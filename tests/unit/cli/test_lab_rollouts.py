@@ -4,8 +4,8 @@ import io
 
 import pytest
 import typer
+from commands import output_of
 from rich.console import Console
-from typer.testing import CliRunner
 
 from poise.cli import app as poise_app
 from poise.cli.lab_rollouts import _report, rollouts
@@ -18,14 +18,6 @@ app = typer.Typer()
 app.command()(rollouts)
 
 
-def invoke(command, *words):
-    outcome = CliRunner().invoke(command, list(map(str, words)))
-    if outcome.exception and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == 0, outcome.output
-    return outcome.output
-
-
 @pytest.fixture
 def task(tmp_path):
     path = tmp_path / "sums.jsonl"
@@ -34,7 +26,7 @@ def task(tmp_path):
 
 
 def drawn(task, out, *words):
-    return invoke(app, "--task", task, "--engine", "scripted", "--out", out, "--draws", 8, *words)
+    return output_of(app, "--task", task, "--engine", "scripted", "--out", out, "--draws", 8, *words)
 
 
 def test_a_pool_is_recorded_summed_up_and_replayed(task, tmp_path):
@@ -50,7 +42,7 @@ def test_a_pool_is_recorded_summed_up_and_replayed(task, tmp_path):
     assert float(row[2]) == pytest.approx(100 * single, abs=0.051)
     assert printed.endswith(drawn(task, out, "--seed", 2))  # nothing to draw, and no progress to show
     words = ("--task", task, "--arms", "self_consistency:n=8,prompt=bare", "--seed", 2, "--run", tmp_path / "run")
-    replayed = invoke(poise_app, "bench", "--engine", out, *words)
+    replayed = output_of(poise_app, "bench", "--engine", out, *words)
     accuracy = 100 * sum(one.majority() for one in pool.items) / 6
     assert f"{accuracy:.1f} [" in replayed
     assert "replayed" in replayed

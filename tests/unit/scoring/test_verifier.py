@@ -5,8 +5,8 @@ import threading
 from dataclasses import replace
 
 import pytest
+from commands import output_of
 from tiny_lm import dense
-from typer.testing import CliRunner
 
 from poise import registry
 from poise.cli import app
@@ -121,11 +121,7 @@ def test_what_is_missing_is_said_before_anything_is_loaded(heads, monkeypatch):
 
 
 def invoke(*words):
-    outcome = CliRunner().invoke(app, [*map(str, words), "--engine", "scripted"])
-    if outcome.exception and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    assert outcome.exit_code == 0, outcome.output
-    return outcome.output
+    return output_of(app, *words, "--engine", "scripted")
 
 
 @pytest.fixture
