@@ -52,9 +52,11 @@ class Recipe:
     questions included; passes over the data are repeated, in a new order, until then. `batch_tokens`: per optimiser
     step, in lines of `longest` tokens that hold whole examples; examples that are longer are left out.
     `learning_rate`: the peak, after `warmup` steps; it falls to zero over the last `decay` of the tokens, so that
-    `tokens` can be raised later and the training goes on."""
+    `tokens` can be raised later and the training goes on. `start`: an adapter of the same rank and alpha to begin with,
+    a folder or one that ships with Poise by its name; none: a fresh one."""
 
     model: str = "default"
+    start: str = ""
     tokens: int = 1_000_000
     rank: int = 16
     alpha: float = 32.0

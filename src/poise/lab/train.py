@@ -70,9 +70,11 @@ class Training:
 
 
 def adapted(model: Any, recipe: Recipe) -> Any:
-    """The model with a fresh LoRA adapter of the recipe (peft), in float32 beside weights that stay as they are. Raises
-    ConfigError for targets that the model does not have."""
+    """The model with the LoRA adapter of the recipe (peft), fresh or as it starts, in float32 beside weights that stay
+    as they are. Raises ConfigError for targets that the model does not have, and for a start that does not fit."""
     from peft import LoraConfig, get_peft_model
+
+    from poise.lab.start import start_from
 
     torch.manual_seed(recipe.seed)
     config = LoraConfig(
@@ -84,9 +86,12 @@ def adapted(model: Any, recipe: Recipe) -> Any:
     )
     try:
         with quiet():
-            return get_peft_model(model, config, autocast_adapter_dtype=True)
+            wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)
     except ValueError as error:
         raise ConfigError("targets", recipe.targets, f"layers of the model ({error})") from error
+    if recipe.start:
+        start_from(wrapped, recipe)
+    return wrapped
 
 
 def begin(model: Any, recipe: Recipe, run: TrainingRun) -> Training:

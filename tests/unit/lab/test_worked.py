@@ -13,7 +13,8 @@ from poise.evals.tasks import load_task
 from poise.lab.data import worked
 from poise.lab.worked import WRITERS, expressions, shapes, solution
 from poise.lab.worked.calendar import counted, leap
-from poise.lab.worked.prose import polished, unfolded
+from poise.lab.worked.prose import polished
+from poise.lab.worked.sums import product, quotient, shown
 
 SPECS = {
     "basic_arithmetic": "basic_arithmetic:min_terms=2,max_terms=5,min_digits=1,max_digits=2",
@@ -60,7 +61,7 @@ def equations(line):
     """The stretches of a sentence that are equations of whole numbers."""
     return [
         found[0].strip()
-        for found in re.finditer(r"(?<![\w.,$(+\-*/=])(?<![^\w\s,.;:] )(?<!x )\d[\d+\-*/ =.,$%]*", line)
+        for found in re.finditer(r"(?<![\w.,$€£(+\-*/=])(?<![^\w\s,.;:] )(?<!x )\d[\d+\-*/ =.,$%]*", line)
         if " = " in found[0] and not re.search(r"[.,$%]\S|%", found[0])
     ]
 
@@ -156,11 +157,11 @@ def test_equations_are_isolated(equation, answer, lines):
 @settings(deadline=None)
 @given(st.integers(1, 9999), st.integers(1, 9999))
 def test_unfolded_products_are_right_and_easy(left, right):
-    text = unfolded(left, right)
-    digits = min(len(str(number).rstrip("0")) for number in (left, right))
-    assert bool(text) == (digits > 1)
-    if text:
-        parts, sums = text.split(" = ")
+    sides = product(str(left), str(right))
+    digits = min(len(str(number).strip("0")) for number in (left, right))
+    assert bool(sides) == (digits > 1)
+    if sides:
+        parts, sums = sides
         assert value(parts) == value(sums) == left * right
         factors = [int(part.split(" * ")[1]) for part in parts.split(" + ")]
         assert all(len(str(factor).rstrip("0")) == 1 for factor in factors)
@@ -219,7 +220,11 @@ She sold 48+24 = <<48+24=72>>72 clips altogether.
 
 
 def test_prose_of_gsm8k_loses_its_calculator_marks():
-    assert polished(GSM8K) == "Natalia sold 48/2 = $24 clips in May.\nShe sold 48+24 = 72 clips altogether.\n#### 72"
+    assert polished(GSM8K).splitlines() == [
+        "Natalia sold 48 / 2 = 40 / 2 + 8 / 2 = 20 + 4 = $24 clips in May.",
+        "She sold 48 + 24 = 72 clips altogether.",
+        "#### 72",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,7 @@ def test_prose_of_gsm8k_loses_its_calculator_marks():
         ("Let's see how many:\n2) 5 - 2 = 3\n#### $1,003", ["5 - 2 = 3", "#### 1003"]),
         ("All 47 * 36 = $1692\n#### 1692", ["All 47 * 36 = 47 * 30 + 47 * 6 = 1410 + 282 = $1692", "#### 1692"]),
         ("3.5 + 2 = 5.5 and 12 * 30 = 360\n#### 360", ["3.5 + 2 = 5.5 and 12 * 30 = 360", "#### 360"]),
-        ("A fifth is 1/5 = 20 percent\n#### 20", ["A fifth is 1/5 = 20 percent", "#### 20"]),
+        ("A fifth is 1/5 = 20 percent\n#### 20", ["A fifth is 1 / 5 = 20 percent", "#### 20"]),
         ("10 / 3 = 3 remains\n#### 3", ["10 / 3 = 3 remains", "#### 3"]),
     ],
 )
@@ -269,3 +274,47 @@ def test_a_wrong_sum_is_noticed_in_any_sentence(left, right, operator, slip):
     wrong = true + slip
     if abs(100 * true - wrong) > 1:  # a share may be told in percent
         assert polished(f"{before}{left} {operator} {right} = {wrong} left.\n#### {wrong}") is None
+
+
+@settings(deadline=None)
+@given(st.integers(1, 999), st.integers(1, 99))
+def test_divisions_are_taken_apart_by_the_digits_of_their_quotient(whole, by):
+    sides = quotient(str(whole * by), str(by))
+    assert all(value(side) == whole for side in sides)
+    if sides:
+        assert all(len(part.strip("0")) == 1 for part in sides[1].split(" + "))
+    assert quotient(str(whole * by + 1), str(by + 1)) == [] or (whole * by + 1) % (by + 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "written"),
+    [
+        ("23 boxes x $14 = $322 in all", "23 boxes * $14 = 23 * 10 + 23 * 4 = 230 + 92 = $322 in all"),
+        (
+            "$340,000 x 13/100 = $44,200",
+            "$340000 * 13 / 100 = 3400 * 13 = 3400 * 10 + 3400 * 3 = 34000 + 10200 = $44200",
+        ),
+        ("39 spools + 69 spools + 72 spools = 180 spools", "39 spools + 69 spools + 72 spools = 108 + 72 = 180 spools"),
+        ("which is 456/12 = 38 dozen", "which is 456 / 12 = 360 / 12 + 96 / 12 = 30 + 8 = 38 dozen"),
+        ("7.5*24=180", "7.5 * 24 = 7.5 * 20 + 7.5 * 4 = 150 + 30 = 180"),
+        ("35 orders/day * 30 = 1050 orders/day", "35 orders/day * 30 = 1050 orders/day"),
+        ("40 questions x 35/100 = 14", "40 questions * 35 / 100 = 1400 / 100 = 14"),
+        ("9 - 3 - 2 + 1 = 5", "9 - 3 - 2 + 1 = 6 - 2 + 1 = 4 + 1 = 5"),
+        ("2x+110=286", "2x+110=286"),
+        ("(3+4)*12 = 84", "(3+4)*12 = 84"),
+        ("23 x 14 = 323", "23 * 14 = 323"),  # wrong: left alone but for its sign
+        ("6 / 0 = 0", "6 / 0 = 0"),
+    ],
+)
+def test_sums_in_prose_are_written_out(told, written):
+    assert shown(told) == written
+
+
+@settings(deadline=None)
+@given(st.integers(1, 999), st.sampled_from("+-*/x"), st.integers(1, 999), st.sampled_from("+-*/"), st.integers(1, 99))
+def test_what_is_written_between_a_sum_and_its_value_is_equal_to_it(a, first, b, second, c):
+    whole = value(f"{a} {first.replace('x', '*')} {b} {second} {c}")
+    if whole is not None and whole.denominator == 1 and whole >= 0:
+        line = shown(f"{a} pens {first} {b} {second} {c} = {whole}")
+        for side in line.split(" = ")[1:]:
+            assert value(side) == whole

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from poise.lab.worked.prose import unfolded
+from poise.lab.worked import sums
 
 _TOKEN = re.compile(r"\d+|[-+*/()]")
 _NUMBER = re.compile(r"-?\d+")
@@ -36,8 +36,8 @@ def product(entry: Mapping[str, Any]) -> list[str] | None:
 
 def multiplied(left: int, right: int) -> list[str]:
     """The lines of one product."""
-    parts = unfolded(abs(left), abs(right)) if left > 0 and right > 0 else ""
-    return [f"{left} * {right} = {parts} = {left * right}" if parts else f"{left} * {right} = {left * right}"]
+    parts = sums.product(str(left), str(right)) if left > 0 and right > 0 else []
+    return [" = ".join([f"{left} * {right}", *parts, str(left * right)])]
 
 
 def rewritten(entry: Mapping[str, Any]) -> list[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from poise.lab.worked.sums import shown
+
 _CALCULATOR = re.compile(r"<<[^>]*>>")  # GSM8K's calculator marks repeat the sum beside them
 _WHOLE_FLOAT = re.compile(r"(?<![\d.])(\d+)\.0+(?!\d)")
 _BULLET = re.compile(r"^(?:[-•*]|\d+[.)]|Step \d+[:.)])\s+")
@@ -13,7 +15,6 @@ _LONG_DECIMAL = re.compile(r"\.\d{4,}")
 _TIMES = r"*x\u00d7"
 _BEFORE = rf"(?<![\d.,/{_TIMES}+\-] )(?<![\d.,/{_TIMES}+\-(])"
 _SUM = re.compile(_BEFORE + rf"(\d+) ?([{_TIMES}+\-/]) ?(\d+) ?= ?[$€£]?(\d[\d,]*(?:\.\d+)?)")
-_PRODUCT = re.compile(_BEFORE + rf"(?<!\( )(\d{{2,4}}) ?[{_TIMES}] ?(\d{{2,4}}) ?= ?([$€£]?)(\d+)(?![\d.,%])")
 
 
 def polished(text: str) -> str | None:
@@ -30,7 +31,7 @@ def polished(text: str) -> str | None:
             lines.append(line)
     if not lines or not all(sums_hold(line) for line in lines):
         return None
-    return "\n".join([*(_PRODUCT.sub(_unfold, line) for line in lines), f"#### {value}"])
+    return "\n".join([*(shown(line) for line in lines), f"#### {value}"])
 
 
 def sums_hold(line: str) -> bool:
@@ -44,27 +45,3 @@ def _holds(left: str, operator: str, right: str, said: str) -> bool:
         return False
     value = {"+": a + b, "-": a - b, "/": a / b if b else 0.0}.get(operator, a * b)
     return abs(value - c) <= 0.5 or abs(value * 100 - c) <= 0.5  # a share that is told in percent
-
-
-def _unfold(found: re.Match[str]) -> str:
-    left, right, sign, said = found.groups()
-    parts = unfolded(int(left), int(right))
-    if not parts or int(left) * int(right) != int(said):
-        return found[0]
-    return f"{left} * {right} = {parts} = {sign}{said}"
-
-
-def unfolded(left: int, right: int) -> str:
-    """A product of two long numbers as a sum of easy ones: 47 and 36 give "47 * 30 + 47 * 6 = 1410 + 282"; nothing
-    where one factor has a single digit that counts."""
-    if _digits(left) < _digits(right):
-        left, right = right, left
-    if _digits(right) < 2:
-        return ""
-    text = str(right)
-    parts = [int(digit) * 10 ** (len(text) - place - 1) for place, digit in enumerate(text) if digit != "0"]
-    return " + ".join(f"{left} * {part}" for part in parts) + " = " + " + ".join(str(left * part) for part in parts)
-
-
-def _digits(number: int) -> int:
-    return len(str(number).rstrip("0"))
