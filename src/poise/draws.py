@@ -16,10 +16,13 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
+MESSAGE_TOKENS = 16  # at most, what a template adds for one message
+
+
 def prompt_bound(prompt: Prompt) -> int:
     """An upper bound on the tokens of a prompt nobody has counted yet: a token covers at least one byte, and templates
     add a few per message."""
-    return sum(len(message.text.encode()) + 16 for message in prompt) + 16
+    return sum(len(message.text.encode()) + MESSAGE_TOKENS for message in prompt) + MESSAGE_TOKENS
 
 
 @dataclass(frozen=True, slots=True)

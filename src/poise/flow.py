@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from poise.core import ROOT, Ability, Finish, Message, Prompt, Role, Sampling, Score, Step
 from poise.costs import Overrun, Usage
-from poise.draws import Collected, PromptBill, prompt_bound
-from poise.errors import ConfigError, RunError
+from poise.draws import MESSAGE_TOKENS, Collected, PromptBill, prompt_bound
+from poise.errors import ConfigError, RunError, ScorerError
 from poise.ledger import Grant, Ledger
 from poise.seams import Done, Engine, Watch
 from poise.stage import Stage
@@ -50,6 +50,7 @@ class LiveFlow:
         self._broken: BaseException | None = None
         self._launches: dict[int, _Launch] = {}
         self._scores: set[asyncio.Task[None]] = set()
+        self._unscored: list[Step] = []
         self._ready: deque[Done] = deque()
         self._wake = asyncio.Event()
 
@@ -59,17 +60,23 @@ class LiveFlow:
         launch = self._admit(parent, sampling or self.sampling, suffix, watch)
         return self._begin([launch]) if launch else None
 
-    def launch_all(self, parents: Sequence[Step], sampling: Sampling) -> list[int]:
-        """One draw per parent, each with equal room; ids of those that fit. Neighbours with one parent share a call
-        where the engine samples several at once, so that their prompt is read once."""
+    def launch_all(
+        self,
+        parents: Sequence[Step],
+        sampling: Sampling | None = None,
+        *,
+        suffix: str = "",
+        path_tokens: int | None = None,
+    ) -> list[int]:
         ids: list[int] = []
         most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
         sharers = len(parents)
         for parent, run in itertools.groupby(parents):
             waiting = len(list(run))
+            tight = self._within(parent, sampling or self.sampling, path_tokens)
             while waiting:
                 size = min(waiting, most)
-                tried = (self._admit(parent, sampling, "", None, sharers - taken) for taken in range(size))
+                tried = (self._admit(parent, tight, suffix, None, sharers - taken) for taken in range(size) if tight)
                 group = [launch for launch in tried if launch]
                 sharers -= size
                 waiting -= size
@@ -77,6 +84,13 @@ class LiveFlow:
                     self._begin(group)
                     ids += [launch.id for launch in group]
         return ids
+
+    def _within(self, parent: Step, sampling: Sampling, path_tokens: int | None) -> Sampling | None:
+        """The sampling cut to what the parent's path has left; None where it has nothing left."""
+        if path_tokens is None:
+            return sampling
+        left = path_tokens - sum(step.draft.tokens for step in self.stage.path(parent) if step.id)
+        return replace(sampling, max_tokens=min(sampling.max_tokens, left)) if left > 0 else None
 
     def _admit(
         self, parent: Step, sampling: Sampling, suffix: str, watch: Watch | None, sharers: int = 1
@@ -109,14 +123,15 @@ class LiveFlow:
         return group[0].id
 
     def score(self, step: Step) -> None:
-        """Score one path beside the draws."""
         if self.stage.halted:
             return
-        task = asyncio.get_running_loop().create_task(self._score(step))
-        self._scores.add(task)
         self.pending += 1
-        self.stage.on_halt(-step.id, task.cancel)
-        task.add_done_callback(functools.partial(self._score_over, step.id))
+        self._unscored.append(step)
+        if len(self._unscored) == 1:  # what else is asked for before the loop turns goes into the same batch
+            task = asyncio.get_running_loop().create_task(self._score())
+            self._scores.add(task)
+            self.stage.on_halt(-step.id, task.cancel)
+            task.add_done_callback(functools.partial(self._score_over, step.id))
 
     def cancel(self, id: int) -> None:
         """Close one pending draw; draws that share a call are closed when the last of them is cancelled."""
@@ -172,7 +187,8 @@ class LiveFlow:
         if base is None:
             return prompt_bound(prompt)
         path = self.stage.path(parent) if parent.id else ()
-        return base + sum(step.draft.tokens + len(step.suffix.encode()) for step in path) + len(suffix.encode())
+        turn = MESSAGE_TOKENS if path or suffix else 0
+        return base + turn + sum(step.draft.tokens + len(step.suffix.encode()) for step in path) + len(suffix.encode())
 
     async def _draw(self, group: list[_Launch]) -> None:
         stage, head = self.stage, group[0]
@@ -261,15 +277,22 @@ class LiveFlow:
         self._broken = failure
         self._wake.set()
 
-    async def _score(self, step: Step) -> None:
-        score = (await score_paths(self.stage, self.ledger, [step]))[0]
-        self._complete(Done(step.id, step, score))
+    async def _score(self) -> None:
+        steps, self._unscored = self._unscored, []
+        try:
+            scores = await score_paths(self.stage, self.ledger, steps)
+        except asyncio.CancelledError:
+            self.pending -= len(steps)
+            raise
+        for step, score in zip(steps, scores, strict=True):
+            self._complete(Done(step.id, step, score))
 
     def _score_over(self, id: int, task: asyncio.Task[None]) -> None:
         self._scores.discard(task)
         self.stage.forget(-id)
         if task.cancelled():
-            self.pending -= 1
+            self.pending -= len(self._unscored)  # cancelled before it began
+            self._unscored = []
             self._wake.set()
         elif failure := task.exception():
             self._break(failure)
@@ -284,9 +307,12 @@ async def score_paths(stage: Stage, ledger: Ledger, steps: Sequence[Step]) -> li
     """Score the path of each step in one batch, and record and bill it. A scorer that breaks scores 0 and says why."""
     if stage.scorer is None:
         raise ConfigError("scorer", None, "the name of a scorer, since this strategy scores")
+    paths = [stage.path(step) for step in steps]
     try:
-        scores = await stage.scorer.score(stage.request, [stage.path(step) for step in steps])
-    except RunError as failure:
+        scores = await stage.scorer.score(stage.request, paths)
+        if len(scores) != len(paths):
+            raise ScorerError(f"{stage.scorer.name} gave {len(scores)} scores for {len(paths)} paths")
+    except (RunError, ConfigError) as failure:  # a Score cannot be made of what is no number in [0, 1]
         scores = [Score(0.0, failure=str(failure)) for _ in steps]
     for step, score in zip(steps, scores, strict=True):
         stage.scores[step.id] = score

@@ -21,8 +21,18 @@ STRATEGIES: Mapping[str, str] = {
     "self_consistency": "poise.strategies.self_consistency:SelfConsistency",
     "adaptive_consistency": "poise.strategies.adaptive_consistency:AdaptiveConsistency",
     "first_finish": "poise.strategies.first_finish:FirstFinish",
+    "confidence_vote": "poise.strategies.confidence_vote:ConfidenceVote",
+    "budget_forcing": "poise.strategies.budget_forcing:BudgetForcing",
+    "early_exit": "poise.strategies.early_exit:EarlyExit",
     "best_of_n": "poise.strategies.best_of_n:BestOfN",
     "weighted_vote": "poise.strategies.weighted_vote:WeightedVote",
+    "beam": "poise.strategies.beam:Beam",
+    "dvts": "poise.strategies.dvts:Dvts",
+    "rebase": "poise.strategies.rebase:Rebase",
+    "rebase_adaptive": "poise.strategies.rebase_adaptive:RebaseAdaptive",
+    "rebase_free": "poise.strategies.rebase_free:RebaseFree",
+    "particle_filter": "poise.strategies.particle_filter:ParticleFilter",
+    "mcts": "poise.strategies.mcts:Mcts",
     "cascade": "poise.strategies.cascade:Cascade",
 }
 SCORERS: Mapping[str, str] = {

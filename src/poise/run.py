@@ -8,12 +8,13 @@ closing draw forces an answer out of the longest unfinished path, from tokens an
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from poise import prompts
-from poise.core import Ability, Pick, Prompt, Request, Sampling, Score, Step, Stopped
+from poise.core import Ability, Finish, Pick, Prompt, Request, Sampling, Score, Step, Stopped
 from poise.costs import Budget, Load
 from poise.errors import AbilityMissing, ConfigError, NoAnswer, UnknownName
 from poise.flow import LiveFlow, score_paths
@@ -33,6 +34,7 @@ class LiveRun:
 
     def __init__(self, stage: Stage, ledger: Ledger, strategy: Strategy, main: str = "main") -> None:
         self._stage, self._ledger, self._main = stage, ledger, main
+        self.seed = stage.seeds[0]
         self._prompt: Prompt = prompts.load(strategy.prompt).render(stage.request, **knobs_for_slots(strategy))
         self.sampling = _recording(stage.request.sampling, stage.scorer if strategy.scored else None)
 
@@ -74,15 +76,23 @@ class LiveRun:
     def _engine(self, role: str) -> Engine:
         return self._stage.engines[role]
 
-    async def close_path(self, step: Step) -> Step | None:
-        """Force an answer out of an unfinished path: the closing suffix, then a few greedy tokens."""
-        suffix = prompts.closing(self._stage.request)
-        sampling = replace(self.sampling, max_tokens=CLOSING_TOKENS, temperature=0.0, top_logprobs=None, stop=("\n",))
-        stage, role = self._stage, (step.role, self._engine(step.role))
-        async with LiveFlow(stage, self._ledger, role, stage.prompts[step.id], sampling) as flow:
-            flow.launch(step, sampling, suffix=suffix)
-            steps = [done.step async for done in flow]
-        return steps[0] if steps else None
+    async def close(self, steps: Sequence[Step]) -> list[Step]:
+        closed: list[Step] = []
+        for (role, prompt, broken), group in itertools.groupby(steps, self._ending):
+            suffix = "\n" * broken + prompts.closing(self._stage.request)
+            async with LiveFlow(self._stage, self._ledger, (role, self._engine(role)), prompt, self.sampling) as flow:
+                flow.launch_all(list(group), closing_sampling(self.sampling), suffix=suffix)
+                closed += [done.step async for done in flow if done.step]
+        return sorted(closed, key=lambda step: step.id)
+
+    def _ending(self, step: Step) -> tuple[str, Prompt, bool]:
+        """What paths must share to be closed together: role, prompt, and whether the text breaks off within a line."""
+        return step.role, self._stage.prompts[step.id], not self._stage.text(step).endswith("\n")
+
+
+def closing_sampling(sampling: Sampling) -> Sampling:
+    """How a forced answer is drawn."""
+    return replace(sampling, max_tokens=CLOSING_TOKENS, temperature=0.0, top_logprobs=None, stop=("\n",))
 
 
 def knobs_for_slots(strategy: Strategy) -> dict[str, object]:
@@ -226,23 +236,33 @@ def _closing_seconds(budget: Budget) -> float:
 
 
 async def _closed(stage: Stage, run: LiveRun, budget: Budget, pick: Pick | None) -> Pick | None:
-    """Answer from unfinished work: the longest path that has text, closed by force where the engine can continue."""
+    """Answer from unfinished work: the best path that has text, closed by force where the engine can continue."""
     drafts = [step for step in stage.steps.values() if step.id and step.text.strip()]
     if not drafts or stage.halted is Stopped.CANCELLED:
         return pick
-    longest = max(drafts, key=lambda step: (step.value is not None, len(stage.text(step))))
-    best = pick or Pick(longest)
+    best = max(drafts, key=lambda step: _worth(stage, step))
     left = None if budget.seconds is None else budget.seconds - stage.now() - _EDGE_SECONDS
-    if longest.value or Ability.CONTINUES not in stage.engines[longest.role].can or (left is not None and left <= 0):
-        return Pick(longest) if longest.value else best
+    if _answers(best) or Ability.CONTINUES not in stage.engines[best.role].can or (left is not None and left <= 0):
+        return Pick(best) if _answers(best) else pick or Pick(best)
     halted, stage.halted = stage.halted, None
     run._ledger.budget = budget
     timer = asyncio.get_running_loop().call_later(left, stage.halt, Stopped.DEADLINE) if left is not None else None
-    closed = await run.close_path(longest)
+    closed = await run.close([best])
     if timer:
         timer.cancel()
     stage.halted = halted or stage.halted
-    return Pick(closed) if closed and closed.value else best
+    return Pick(closed[0]) if closed and closed[0].value else pick or Pick(best)
+
+
+def _answers(step: Step) -> bool:
+    """Whether a step says its value by itself. After a delimiter more was to come, unless the answer was forced."""
+    return step.value is not None and (step.draft.finish is not Finish.DELIMITER or bool(step.suffix))
+
+
+def _worth(stage: Stage, step: Step) -> tuple[bool, float, int]:
+    """Which unfinished path to answer from: one with a value, else the best score, else the longest."""
+    score = stage.scores.get(step.id)
+    return _answers(step), score.value if score else 0.0, len(stage.text(step))
 
 
 def _stopped(stage: Stage, pick: Pick) -> Stopped:

@@ -135,8 +135,22 @@ class Flow(Protocol):
         after the parent's path before drawing; `watch` sees the deltas so far and closes the stream by True."""
         ...
 
+    def launch_all(
+        self,
+        parents: Sequence[Step],
+        sampling: Sampling | None = None,
+        *,
+        suffix: str = "",
+        path_tokens: int | None = None,
+    ) -> list[int]:
+        """One draw per parent, each with equal room; ids of those that fit. Neighbours with one parent share a call
+        where the engine samples several at once, so that their prompt is read once. `path_tokens`: the most generated
+        tokens of a whole path; a draw may use what its parent's path has left, and is not started without any."""
+        ...
+
     def score(self, step: Step) -> None:
-        """Start scoring the path of a step; completes as a Done with `score`."""
+        """Start scoring the path of a step; completes as a Done with `score`. What is asked for at one moment is scored
+        in one batch."""
         ...
 
     def cancel(self, id: int) -> None:
@@ -154,6 +168,8 @@ class Run(Protocol):
     """A strategy's only handle on the world: it records, meters, seeds, reserves budget, cancels and keeps time."""
 
     sampling: Sampling
+    seed: int
+    """The run's own, for strategies that decide by chance."""
 
     async def draw(self, parents: Sequence[Step], sampling: Sampling | None = None) -> list[Step]:
         """One draw per parent, all at once; fewer come back when draws fail or a ceiling has no more room."""
@@ -165,6 +181,10 @@ class Run(Protocol):
 
     def flow(self, role: str = "main") -> Flow:
         """Completions as they come, from the engine of this role."""
+        ...
+
+    async def close(self, steps: Sequence[Step]) -> list[Step]:
+        """Force answers out of unfinished paths: the closing suffix of the request's kind, then a few greedy tokens."""
         ...
 
     async def fork(self, strategy: Strategy, share: float = 1.0, role: str = "main") -> Pick | None:

@@ -171,6 +171,25 @@ class Trace:
         firsts = [event.first for event in self.of(Drawn) if event.first is not None]
         return min(firsts, default=None)
 
+    @property
+    def prefix_reads(self) -> float | None:
+        """Tokens run through the models (prompts less what was cached, and what was generated) over the distinct tokens
+        of the tree (each role's question once, and every step): 1 where shared prefixes are never read again. The few
+        tokens of closing suffixes count as read and not as distinct. None where no engine said how long a prompt is."""
+        drawn = list(self.of(Drawn))
+        roots = [event for event in drawn if event.step.parent == 0 and not event.step.suffix]
+        asked = {event.step.role: 0 for event in drawn}
+        for event in roots:
+            asked[event.step.role] = max(asked[event.step.role], event.usage.prompt_tokens)
+        made = sum(event.usage.new_tokens + event.usage.overrun_tokens for event in drawn)
+        read = sum(event.usage.prompt_tokens - event.usage.cached_prompt_tokens for event in drawn)
+        return (read + made) / (sum(asked.values()) + made) if all(asked.values()) and asked else None
+
+    @property
+    def failures(self) -> tuple[int, int]:
+        """How many draws failed, and how many paths could not be scored."""
+        return sum(1 for _ in self.of(Failed)), sum(event.score.failure is not None for event in self.of(Scored))
+
     def path(self, step: int) -> Path:
         """The steps from the root's first child down to `step`."""
         steps, path = self.steps, []

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_SOURCE = re.compile(r"[A-Z][\w-]+(?: et al\.| & [A-Z][\w-]+)? 20\d\d(?:, arXiv \d+\.\d+)?|arXiv \d+\.\d+")
+
 
 def strategies(name: Annotated[str, typer.Argument(help="Show one strategy in full.")] = "") -> None:
     """List the ways to spend compute, with their knobs; or show one in full."""
@@ -22,8 +24,9 @@ def strategies(name: Annotated[str, typer.Argument(help="Show one strategy in fu
         what, _, cost = _text(registry.strategy_class(each)).rpartition("Cost: ")
         console.print(f"[bold]{each}[/]  [dim]{cost.rstrip('.')}[/]")
         console.print(f"  {_first_sentence(what)}", markup=False)
+        console.print(f"  needs: {_needs(each)}; source: {', '.join(_SOURCE.findall(what)) or '-'}", markup=False)
         console.print(f"  {_knobs(each)}", style="cyan", markup=False)
-    console.print(f"\nScorers, for best_of_n and weighted_vote: {', '.join(registry.names('scorers'))}")
+    console.print(f"\nScorers, for those that need one: {', '.join(registry.names('scorers'))}")
     console.print("In full, with its paper: poise strategies NAME", markup=False)
 
 
@@ -34,6 +37,15 @@ def _show_one(name: str) -> None:
     typer.secho(name, bold=True)
     typer.echo(f"{_text(cls)}\n\nknobs: {_knobs(name)}")
     typer.echo(f"\npoise ask QUESTION --strategy {name}:KNOB=VALUE,KNOB=VALUE")
+
+
+def _needs(name: str) -> str:
+    """What its engine must be able to do, and whether it takes a scorer."""
+    from poise import registry
+
+    made = registry.strategy_class(name)()
+    wanted = sorted(ability.value for ability in made.needs) + ["a scorer"] * made.scored
+    return ", ".join(wanted) or "nothing"
 
 
 def _knobs(name: str) -> str:

@@ -23,7 +23,9 @@ from poise.seams import Stream
 @dataclass(frozen=True, slots=True)
 class Script:
     """How one question is answered. `answers`: (value, weight) pairs, the right one first by convention; `tokens`:
-    range of tokens a draw; `steps`: lines of a solution, the last of which answers; `failure`: P(a draw fails)."""
+    range of tokens a draw; `steps`: lines of a solution, the last of which answers; `failure`: P(a draw fails).
+    `remembers`: `tokens` counts what the draw continues, so that a text told in pieces is as long as one told at once.
+    `settles`: words of a prefix from which on a forced greedy answer is the likeliest; before, it is any of them."""
 
     answers: tuple[tuple[str, float], ...]
     tokens: tuple[int, int] = (60, 180)
@@ -31,6 +33,8 @@ class Script:
     first_byte_seconds: float = 0.0
     seconds_per_token: float = 0.0
     failure: float = 0.0
+    remembers: bool = False
+    settles: int = 0
 
     def __post_init__(self) -> None:
         if not self.answers or any(weight < 0 for _, weight in self.answers) or not sum(w for _, w in self.answers) > 0:
@@ -132,12 +136,13 @@ class Scripted:
     def _tell(self, script: Script, prefix: str, sampling: Sampling, index: int) -> _Told:
         dice = _dice(sampling, index, prefix)
         values = [value for value, _ in script.answers]
-        if sampling.temperature == 0:
+        words_told = len(prefix.split())
+        if sampling.temperature == 0 and words_told >= script.settles:
             value = max(script.answers, key=lambda pair: pair[1])[0]
         else:
             value = dice.choices(values, [weight for _, weight in script.answers])[0]
         told = prefix.count("\n")
-        length = dice.randint(*script.tokens)
+        length = dice.randint(*script.tokens) - (words_told if script.remembers else 0)
         if re.search(r"answer is:?\s*$", prefix):
             words = [f" {value}", "."]
         else:

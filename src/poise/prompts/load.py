@@ -37,6 +37,11 @@ def closing(request: Request) -> str:
     return _shipped("closing").closing(request.kind)
 
 
+def waiting(request: Request) -> str:
+    """The suffix that makes a model go on after it ended its text."""
+    return _shipped("waiting").closing(request.kind)
+
+
 @lru_cache
 def _stems() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.md")))

@@ -16,8 +16,8 @@
     End with the number.
 
 Sections are `# system` (once, first), `# user` and `# assistant` in turns (pairs before the last `# user` are
-examples), `# format KIND` (fills `{format}` for requests of that kind) and `# closing KIND` (forces an answer out of an
-unfinished path). `{question}` stands in the last `# user`; `{{x}}` is a literal `{x}`.
+examples), `# format KIND` (fills `{format}` for requests of that kind) and `# closing KIND` (what is put after a path,
+to force an answer out of it or to make it go on). `{question}` stands in the last `# user`; `{{x}}` is a literal `{x}`.
 """
 
 from __future__ import annotations

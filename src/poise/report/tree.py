@@ -11,7 +11,7 @@ from poise.core import Finish
 from poise.costs import Usage
 from poise.report import words
 from poise.report.nodes import Fate, Node, Tree, grow
-from poise.trace import Opened, Picked, Trace
+from poise.trace import Drawn, Launched, Opened, Picked, Scored, Trace
 
 _SEPARATOR = "  "
 _BESIDE = 54  # columns that the figures beside a text take
@@ -103,5 +103,17 @@ def _add_score(line: Text, scorer: str, value: float, failure: str | None) -> No
 
 def _foot(trace: Trace, shape: Tree) -> Text:
     foot = Text(ending(shape.picked), style="bold" if shape.picked else "bold red")
-    foot.append(f"\n{usage_line(trace.usage)}", style="not bold bright_black")
+    foot.append(f"\n{usage_line(trace.usage)}{_reads(trace)}", style="not bold bright_black")
+    draws, scores = trace.failures
+    if draws or scores:
+        told = [f"{draws} of {sum(1 for _ in trace.of(Launched))} draws failed"] * bool(draws)
+        told += [f"{scores} of {sum(1 for _ in trace.of(Scored))} scores failed"] * bool(scores)
+        foot.append(f"\n{', '.join(told)}: answered without them", style="not bold yellow")
     return foot
+
+
+def _reads(trace: Trace) -> str:
+    """How often a token of the tree was read, where steps go on from others."""
+    reads = trace.prefix_reads
+    deep = any(event.step.parent for event in trace.of(Drawn))
+    return f"{_SEPARATOR}each token read {reads:.2f} times" if reads and deep else ""

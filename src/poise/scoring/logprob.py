@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import ClassVar
-
-import numpy as np
 
 from poise.core import Ability, Path, Request, Score
 from poise.errors import ConfigError
-
-
-class Span(Enum):
-    """Which tokens count: all, the last `window`, or the `window` with the lowest mean."""
-
-    MEAN = "mean"
-    TAIL = "tail"
-    LOWEST = "lowest"
+from poise.search import confidence
+from poise.search.confidence import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +33,5 @@ class MeanLogprob:
     def _one(self, logprobs: list[float]) -> Score:
         if not logprobs:
             return Score(0.0, failure="the draft carries no logprobs")
-        values = np.maximum(np.asarray(logprobs), -100.0)
-        if self.span is Span.TAIL:
-            mean = values[-self.window :].mean()
-        elif self.span is Span.LOWEST and len(values) > self.window:
-            sums = np.convolve(values, np.ones(self.window), "valid")
-            mean = sums.min() / self.window
-        else:
-            mean = values.mean()
-        return Score(min(math.exp(mean), 1.0))
+        mean = confidence.windowed(confidence.per_token(logprobs), self.span, self.window)
+        return Score(confidence.probability(mean))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def margin(v1: int, v2: int, k: int) -> bool:
@@ -36,3 +36,9 @@ def wanted(settled: Callable[[int, int, int], bool], v1: int, v2: int, left: int
     """The fewest further votes, all for the leader, after which `settled(v1, v2, left)` holds; `left` where it never
     does. With fewer draws than this in flight, the rule cannot fire on what comes back: the window to keep open."""
     return next((more for more in range(left) if settled(v1 + more, v2, left - more)), left)
+
+
+def streak(classes: Sequence[int], k: int) -> bool:
+    """The last k >= 1 values are there and mean the same (-1: no value)."""
+    last = classes[-k:]
+    return len(last) == k and last[0] >= 0 and len(set(last)) == 1

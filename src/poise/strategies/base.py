@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from poise import answers
-from poise.core import Ability, Pick, Request, Step
+from poise.core import Ability, Pick, Request, Sampling, Step
 from poise.errors import ConfigError
 from poise.search import vote
 
@@ -30,6 +31,11 @@ def at_least(knob: str, value: int, least: int = 1) -> None:
     """Raise ConfigError unless `value` is between `least` and 100,000."""
     if not least <= value <= 100_000:
         raise ConfigError(knob, value, f"{least} to 100,000")
+
+
+def recording(sampling: Sampling, top_logprobs: int) -> Sampling:
+    """The sampling with logprobs recorded, and at least so many alternatives a token."""
+    return replace(sampling, top_logprobs=max(top_logprobs, sampling.top_logprobs or 0))
 
 
 def voted(request: Request, steps: Sequence[Step], weights: Sequence[float] | None = None) -> Pick | None:

@@ -14,9 +14,11 @@ from poise.strategies.self_consistency import SelfConsistency
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """Arms in order of cost; the first whose confidence reaches `accept` answers, else the most confident one
-    (after Dekoninck et al. 2024, arXiv 2410.10347). `roles` names the engine role of each arm, so arms may be other
-    models. Cost: the arms opened."""
+    """Arms in order of cost; the first whose confidence (its share of a vote, the score of its best) reaches `accept`
+    answers, else the most confident one (after Dekoninck et al. 2024, arXiv 2410.10347, and AutoMix, Aggarwal et al.
+    2023, arXiv 2310.12963). An arm that states no confidence is escalated from, and believed over those before it. An
+    arm that fails, or for which nothing is left, is passed over. `roles` names the engine role of each arm, so arms may
+    be other models. Cost: the arms opened."""
 
     name: ClassVar[str] = "cascade"
     arms: tuple[Strategy, ...] = (SelfConsistency(3), SelfConsistency(8))
@@ -50,15 +52,22 @@ class Cascade:
         best: Pick | None = None
         for arm, role in zip(self.arms, self.roles or ("main",) * len(self.arms), strict=True):
             pick = await run.fork(arm, role=role)
-            if pick and (best is None or _sureness(pick) >= _sureness(best)):
+            if pick and (best is None or _better(pick, best)):
                 best = pick
-            if best and _sureness(best) >= self.accept:
+            if best and (best.confidence or 0.0) >= self.accept:
                 break
         return best
 
     def pick(self, request: Request, steps: Sequence[Step], scores: Mapping[int, Score]) -> Pick | None:
-        return self.arms[-1].pick(request, steps, scores)
+        """By the rule of the last arm that has a choice among what is finished, whichever arm drew it."""
+        picks = (arm.pick(request, steps, scores) for arm in reversed(self.arms))
+        return next((pick for pick in picks if pick), None)
 
 
-def _sureness(pick: Pick) -> float:
-    return 0.0 if pick.confidence is None else pick.confidence
+def _better(later: Pick, earlier: Pick) -> bool:
+    """Whether the pick of a later, dearer arm replaces an earlier one."""
+    if later.step.value is None:
+        return earlier.step.value is None
+    if later.confidence is None or earlier.confidence is None:
+        return True
+    return later.confidence >= earlier.confidence

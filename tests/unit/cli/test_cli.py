@@ -91,6 +91,8 @@ def test_strategies_lists_and_shows():
     listed = invoke("strategies")
     assert "self_consistency" in listed
     assert "mean_logprob" in listed
+    assert "needs: nothing; source: Wang et al. 2022, arXiv 2203.11171" in listed
+    assert "needs: continue an assistant prefix, a scorer" in listed
     shown = invoke("strategies", "adaptive_consistency")
     assert "margin|beta|decided" in shown
 

@@ -54,7 +54,8 @@ vote  deadline 3 s
 ├── ○ #4  EngineSilent: no byte for 30 s  1.5 s
 ├── ○ #5  never came back
 └── stopped: agreed; picked #1 after 2 votes, confidence 0.50
-    4 calls · 80 prompt + 27 new + 12 scorer tokens · span 1.75 s, work 1.5 s · 3 GFLOP"""
+    4 calls · 80 prompt + 27 new + 12 scorer tokens · span 1.75 s, work 1.5 s · 3 GFLOP
+    1 of 5 draws failed, 1 of 2 scores failed: answered without them"""
     )
 
 
@@ -106,3 +107,17 @@ def test_agreement_is_equality_of_values_not_of_texts():
 
 def test_fates():
     assert [node.fate for node in grow(fan())] == [Fate.DRAWN, Fate.DRAWN, Fate.CLOSED, Fate.FAILED, Fate.LOST]
+
+
+def test_what_failed_is_said():
+    assert "1 of 5 draws failed, 1 of 2 scores failed: answered without them" in shown(fan())
+
+
+def test_reading_again_is_said_where_steps_go_on():
+    """20 tokens of question, 9 a step; the second draw reads 29 of which 15 were cached."""
+    again = Drawn(2.0, Step(2, 1, Draft("So 4.", Finish.EOS, 9)), Usage(1, 29, 15, 9), 1.0)
+    trace = Trace([opened(), launched(1), drawn(1, "2 + 2\n"), launched(2, 1), again])
+    assert trace.prefix_reads == (20 + 9 + 14 + 9) / (20 + 9 + 9)
+    assert "each token read 1.37 times" in shown(trace)
+    assert "each token" not in shown(fan())
+    assert Trace([opened()]).prefix_reads is None

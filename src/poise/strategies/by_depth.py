@@ -1,0 +1,47 @@
+"""Searches that advance one depth at a time: draw, score beside it, share the next depth out, go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from poise.core import Pick, Request, Step
+from poise.seams import Flow, Run
+from poise.strategies.stepwise import Found, Stepwise, grown, is_answer, rooted
+
+
+@dataclass(frozen=True, slots=True)
+class ByDepth(Stepwise):
+    """`width` first steps, then as many children in all as paths are still unfinished, until none is: B_i = B_(i-1) -
+    C_i. A subclass says how they are shared out. A draw that failed is drawn again at the next depth, from whatever
+    parent its share then falls to."""
+
+    def shares(self, nodes: Sequence[Step], found: Found, units: int, seed: str) -> list[int]:
+        """Children per open node; `seed`: of this run and depth, where chance decides."""
+        raise NotImplementedError
+
+    async def first(self, run: Run, flow: Flow, found: Found) -> tuple[list[Step], int]:
+        """The first steps, and how many paths there are to be."""
+        self.launch(run, flow, rooted(self.width))
+        return await grown(flow, found), self.width
+
+    async def solve(self, request: Request, run: Run) -> Pick | None:
+        found, capped = Found(), list[Step]()
+        async with run.flow() as flow:
+            nodes, units = await self.first(run, flow, found)
+            for depth in range(1, self.depth + 1):
+                going_on = [node for node in nodes if self.is_open(run, node)]
+                capped += [node for node in nodes if not is_answer(node) and not self.is_open(run, node)]
+                units -= len(nodes) - len(going_on)
+                if units <= 0 or not going_on:
+                    break
+                counts = self.shares(going_on, found, units, f"{run.seed}/{depth}")
+                self.launch(
+                    run, flow, [node for node, count in zip(going_on, counts, strict=True) for _ in range(count)]
+                )
+                nodes = await grown(flow, found)
+                if not nodes:  # every draw failed, or no ceiling has room
+                    capped += going_on
+                    break
+        await self.finish(run, capped, found)
+        return self.pick(request, list(found.steps.values()), found.scores)

@@ -1,0 +1,47 @@
+"""REBASE without barriers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from poise.core import Pick, Request, Step
+from poise.seams import Run
+from poise.search.allocate import Rations
+from poise.strategies.rebase import Rebase
+from poise.strategies.stepwise import Found, is_answer, rooted
+
+
+@dataclass(frozen=True, slots=True)
+class RebaseFree(Rebase):
+    """REBASE (arXiv 2408.00724) that waits for nobody: a step gets its children as soon as its own score is in, its
+    share reckoned as if the steps still out scored like those that came before it. Not REBASE: a depth's softmax is
+    over what is known by then, and where steps still out turn out to be leaves, a depth may have more children than
+    REBASE would buy (never more than `width`). In return the span is that of the slowest path, not the sum of the
+    slowest steps. `share` is always balanced. Cost: as REBASE."""
+
+    name: ClassVar[str] = "rebase_free"
+
+    async def solve(self, request: Request, run: Run) -> Pick | None:
+        found, capped = Found(), list[Step]()
+        rations, depths = Rations(self.width, self.balance), dict[int, int]()
+        async with run.flow() as flow:
+            depths |= dict.fromkeys(self.launch(run, flow, rooted(self.width)), 0)
+            async for done in flow:
+                if done.score is None and done.step and done.step.finished:
+                    found.steps[done.id] = done.step
+                    flow.score(done.step)
+                    continue
+                if done.score is not None:
+                    found.scores[done.id] = done.score
+                step, depth = done.step, depths[done.id]
+                if step is None or not self.is_open(run, step):
+                    rations.leave(depth)
+                    capped += [step] if step and step.finished and not is_answer(step) else []
+                elif share := rations.take(depth, found.values([step])[0]):
+                    ids = self.launch(run, flow, [step] * share)
+                    depths |= dict.fromkeys(ids, depth + 1)
+                    rations.leave(depth + 1, share - len(ids))
+                    capped += [] if ids else [step]
+        await self.finish(run, capped, found)
+        return self.pick(request, list(found.steps.values()), found.scores)
