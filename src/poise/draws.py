@@ -27,12 +27,13 @@ def prompt_bound(prompt: Prompt) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PromptBill:
-    """The prompt of a draw: its tokens, whether the engine said so, and whether another draw of the same call is
-    charged for it."""
+    """The prompt of a draw: its tokens, how many of them were cached, whether the engine said so, and whether another
+    draw of the same call is charged for it."""
 
     tokens: int
     exact: bool
     shared: bool = False
+    cached: int = 0
 
 
 @dataclass(slots=True)
@@ -84,12 +85,12 @@ class Collected:
         return Usage(
             calls=1,
             prompt_tokens=charged,
-            cached_prompt_tokens=0 if prompt.shared else self.cached_tokens,
+            cached_prompt_tokens=0 if prompt.shared else prompt.cached,
             new_tokens=self.new_tokens,
             overrun_tokens=overrun.tokens,
             thought_tokens=self.thought_tokens,
             busy_seconds=ended - self.started,
-            flops=card.flops(prompt.tokens, prompt.tokens if prompt.shared else self.cached_tokens, executed),
+            flops=card.flops(prompt.tokens, prompt.tokens if prompt.shared else prompt.cached, executed),
             money=card.money(charged, executed),
             estimated=not (prompt.exact and overrun.exact),
         )

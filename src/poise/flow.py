@@ -71,8 +71,10 @@ class LiveFlow:
         ids: list[int] = []
         most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
         sharers = len(parents)
-        for parent, run in itertools.groupby(parents):
-            waiting = len(list(run))
+        families = [(parent, len(list(run))) for parent, run in itertools.groupby(parents)]
+        if most > 1:  # only children first: each finds its parent's slot before larger families spread over others
+            families.sort(key=lambda family: family[1])
+        for parent, waiting in families:
             tight = self._within(parent, sampling or self.sampling, path_tokens)
             while waiting:
                 size = min(waiting, most)
@@ -238,11 +240,11 @@ class LiveFlow:
         """Write the event, book the bill, hand over the completion. Runs exactly once a launch."""
         launch.settled = True
         stage, got = self.stage, launch.got
-        said = got.prompt_tokens
-        if said is None:  # the engine tells once a call, with any of its samples
-            said = next((one.got.prompt_tokens for one in launch.group if one.got.prompt_tokens is not None), None)
+        told = [one.got for one in launch.group or [launch] if one.got.prompt_tokens is not None]  # by any of a call
+        teller = max(told, key=lambda one: (one.prompt_tokens or 0) - one.cached_tokens, default=got)
+        said, cached = teller.prompt_tokens, teller.cached_tokens
         unread = 0 if error and got.first is None else min(launch.grant.prompt_tokens, _guess(launch.prompt))
-        prompt = PromptBill(unread if said is None else said, said is not None, shared=overrun is None)
+        prompt = PromptBill(unread if said is None else said, said is not None, overrun is None, cached)
         usage = got.bill(self.engine.card, stage.now(), overrun or Overrun(), prompt) if launch.begun else Usage()
         self.ledger.settle(launch.grant, usage)
         if got.finish is Finish.LENGTH and launch.grant.max_tokens < launch.sampling.max_tokens:

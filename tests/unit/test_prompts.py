@@ -29,7 +29,7 @@ def user(text):
 
 def test_shipped_prompts_are_named_after_their_files():
     assert prompts.names() == ("bare", "chain_of_draft", "cot", "direct", "token_budget")
-    for name in (*prompts.names(), "closing"):
+    for name in (*prompts.names(), "closing", "waiting"):
         prompt = prompts.load(name)
         data = files("poise.prompts").joinpath(f"{name}.md").read_bytes()
         assert prompt.id == name
@@ -107,6 +107,7 @@ def test_slots_are_typed_and_bounded():
 def test_closings_start_a_paragraph_and_fit_the_kind():
     for kind in Kind:
         assert prompts.closing(ask("Q", kind)).startswith("\n\nThe answer is")
+        assert prompts.waiting(ask("Q", kind)) == "\n\nWait"
     assert prompts.closing(ask("Q", Kind.CHOICE)).endswith("(")
     with pytest.raises(ConfigError, match="closing number"):
         prompts.load("cot").closing(Kind.NUMBER)

@@ -99,6 +99,14 @@ def test_wanted_is_the_shortest_way_to_the_stop(votes, left, k, name):
         assert more == min(max(k - (v1 - v2), 0), left)
 
 
+def test_a_streak_is_the_last_k_alike():
+    assert stop.streak([0, 0, 0], 3)
+    assert stop.streak([1, 0, 0], 2)
+    assert stop.streak([4], 1)
+    for classes, k in (([1, 0, 0], 3), ([0, 0, 1], 2), ([0], 2), ([-1, -1], 2), ([0, -1, 0], 2), ([-1], 1), ([], 1)):
+        assert not stop.streak(classes, k)
+
+
 # The mix of questions of the published simulation: share of questions, and P(each answer), the right one first.
 MIX = (
     (0.30, [0.9] + [0.02] * 5),

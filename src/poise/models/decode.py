@@ -2,7 +2,8 @@
 read once and shared, prefixes that any row still holds reused.
 
 Rows 0 to `active - 1` are the living ones, so that every product runs over a dense block; a row that ends is replaced
-by the last. A row's keys outlive it until it is taken again: a prompt that starts with the same tokens copies them.
+by the last. A row's keys outlive it until it is taken again: a prompt that starts with the same tokens copies them. Of
+the rows that are free, the one that was not used for longest is taken, so that the paths of a search stay.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Rows:
         self.keys = [torch.zeros(size, dtype=like.dtype, device=like.device) for _ in model.layers]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.held: list[list[int]] = [[] for _ in range(rows)]
+        self._used, self._clock = [0] * rows, 0  # when each row was last lived in or copied from
 
     @torch.inference_mode()
     def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Admitted:
@@ -56,6 +58,9 @@ class Rows:
             rows.append(row)
             shared.append(self._share(tokens, row))
             self.held[row] = list(tokens[: shared[-1]])
+            for copy in range(row + 1, row + copies):
+                self._free(copy)
+                self.held[copy] = []
             row += copies
         hidden = self._read([tokens[start:] for (tokens, _), start in zip(prompts, shared, strict=True)], rows, shared)
         for (tokens, copies), row in zip(prompts, rows, strict=True):
@@ -96,9 +101,8 @@ class Rows:
         rider = riders.pop()
         if row != last:
             riders[row] = rider
-            ended = self.held[row]
-            self._swap(row, last, max(len(ended), len(self.held[last])))
-            self.held[row], self.held[last] = self.held[last], ended
+            self._swap(row, last)
+        self._touch(last)
 
     def _read(self, rests: Sequence[Sequence[int]], rows: Sequence[int], starts: Sequence[int]) -> Tensor:
         """Forward pass over new tokens of some rows that hold their first `starts` tokens; the hidden states after the
@@ -130,22 +134,41 @@ class Rows:
     def _share(self, tokens: Sequence[int], row: int) -> int:
         """Copy the longest prefix of `tokens` that some row holds into `row`; all but the last token at most."""
         best, source = max((_common(tokens, held), -number) for number, held in enumerate(self.held))
-        best = min(best, len(tokens) - 1)
+        best, source = min(best, len(tokens) - 1), -source
         if best < _WORTH:
+            self._free(row)
             return 0
-        if -source != row:
-            self._copy(-source, row, best)
+        self._touch(source)
+        moved = self._free(row)
+        source = moved if source == row else row if source == moved else source
+        if source != row:
+            self._copy(source, row, best)
         return best
+
+    def _free(self, row: int) -> int:
+        """Put into a row that is to be taken what was not used for longest, of that row and those behind it; where what
+        it held is now."""
+        oldest = min(range(row, self.size), key=lambda number: (self._used[number], number))
+        if oldest != row:
+            self._swap(row, oldest)
+        return oldest
+
+    def _touch(self, row: int) -> None:
+        self._clock += 1
+        self._used[row] = self._clock
 
     def _copy(self, source: int, target: int, length: int) -> None:
         for cache in (*self.keys, *self.values):
             cache[target, :, :length] = cache[source, :, :length]
 
-    def _swap(self, first: int, second: int, length: int) -> None:
+    def _swap(self, first: int, second: int) -> None:
+        length = max(len(self.held[first]), len(self.held[second]))
         for cache in (*self.keys, *self.values):
             kept = cache[first, :, :length].clone()
             cache[first, :, :length] = cache[second, :, :length]
             cache[second, :, :length] = kept
+        self.held[first], self.held[second] = self.held[second], self.held[first]
+        self._used[first], self._used[second] = self._used[second], self._used[first]
 
 
 def causal_mask(places: Tensor, reach: int, dtype: torch.dtype) -> Tensor:

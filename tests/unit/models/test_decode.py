@@ -60,6 +60,21 @@ def test_a_prompt_that_starts_like_another_is_read_from_there():
     torch.testing.assert_close(again.logits, cold.logits, atol=1e-4, rtol=1e-4)
 
 
+def test_the_paths_of_a_search_stay_in_rows_that_others_do_not_take():
+    """Four paths end; each is gone on with by two prompts at once, in an order that would overwrite them."""
+    model, riders = llama(), [None] * 4
+    decoder = rows(model, size=12)
+    paths = [[0, *range(10, 30), 40 + number, 50 + number] for number in range(4)]
+    decoder.admit([(path, 1) for path in paths])
+    while riders:
+        decoder.retire(0, riders)
+    children = [[*paths[number], 60 + child, 70] for number in (3, 1, 2, 0) for child in range(2)]
+    read = decoder.admit([(child, 1) for child in children])
+    assert read.shared == (23,) * 8
+    fresh = rows(model, size=12).admit([(child, 1) for child in children])
+    torch.testing.assert_close(read.logits, fresh.logits, atol=1e-4, rtol=1e-4)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(1, 4))
 def test_rows_that_end_do_not_disturb_those_that_live(ended, copies):
