@@ -119,17 +119,13 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         raise UnknownName("scorer", plan.scorer, scorers)
     if plan.strategy.scored and plan.scorer is None:
         raise ConfigError("scorer", None, f"{plan.strategy.name} needs one of {', '.join(sorted(scorers))}")
-    needs = plan.strategy.needs | (scorers[plan.scorer].needs if plan.scorer else frozenset())
-    for _, name in plan.engines:
-        missing = [ability.value for ability in needs - engines[name].can]
-        if missing:
-            able = [other for other, engine in engines.items() if needs <= engine.can]
-            raise AbilityMissing(plan.strategy.name, name, missing, able)
-    for part in _parts(plan.strategy):
+    judged = scorers[plan.scorer].needs if plan.scorer else frozenset()
+    for part, role in _parts(plan.strategy):
         prompts.load(part.prompt)
-        for role in getattr(part, "roles", ()):
-            if role not in dict(plan.engines):
-                raise UnknownName(f"engine role of {part.name}", role, dict(plan.engines))
+        if role not in dict(plan.engines):
+            raise UnknownName(f"engine role of {plan.strategy.name}", role, dict(plan.engines))
+        if not getattr(part, "arms", ()):
+            _check_abilities(part, dict(plan.engines)[role], engines, judged if part.scored else frozenset())
     if ready := getattr(scorers.get(plan.scorer or ""), "ready", None):
         ready()
     loaded = prompts.load(plan.strategy.prompt)
@@ -139,9 +135,21 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         )
 
 
-def _parts(strategy: Strategy) -> list[Strategy]:
-    """A strategy and all that it may fork."""
-    return [strategy, *(part for arm in getattr(strategy, "arms", ()) for part in _parts(arm))]
+def _check_abilities(part: Strategy, name: str, engines: Mapping[str, Engine], judged: frozenset[Ability]) -> None:
+    """Refuse an engine that cannot do what a strategy, or the scorer of its draws, needs."""
+    needs = part.needs | judged
+    missing = [ability.value for ability in needs - engines[name].can]
+    if missing:
+        able = [other for other, engine in engines.items() if needs <= engine.can]
+        raise AbilityMissing(part.name, name, missing, able)
+
+
+def _parts(strategy: Strategy, role: str = "main") -> list[tuple[Strategy, str]]:
+    """A strategy and all that it may fork, each with the role of its engine."""
+    arms = getattr(strategy, "arms", ())
+    roles = getattr(strategy, "roles", ()) or ("main",) * len(arms)
+    beneath = zip(arms, (role if own == "main" else own for own in roles), strict=True)
+    return [(strategy, role), *(part for arm, own in beneath for part in _parts(arm, own))]
 
 
 def _check_length(request: Request, engines: Sequence[Engine]) -> None:

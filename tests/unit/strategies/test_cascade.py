@@ -5,16 +5,17 @@ from dataclasses import replace
 import pytest
 from pieces import CLOSING, REQUEST, check_bill, run, step
 
-from poise.core import Finish, Goal, Stopped
+from poise.core import Ability, Finish, Goal, Stopped
 from poise.costs import Budget
 from poise.engines.scripted import Script, Scripted
-from poise.errors import NoAnswer
+from poise.errors import AbilityMissing, NoAnswer
 from poise.run import solve
 from poise.scoring.logprob import MeanLogprob
 from poise.seams import Plan
 from poise.strategies.best_of_n import BestOfN
 from poise.strategies.budget_forcing import BudgetForcing
 from poise.strategies.cascade import Cascade
+from poise.strategies.confidence_vote import ConfidenceVote
 from poise.strategies.direct import Direct
 from poise.strategies.early_exit import EarlyExit
 from poise.strategies.self_consistency import SelfConsistency
@@ -123,3 +124,15 @@ def test_the_laws_with_arms_in_pieces():
 def test_it_is_billed_for_all_arms():
     answer, engine = run(Cascade((SelfConsistency(2), SelfConsistency(3)), accept=1.0), EVEN)
     check_bill(answer, engine)
+
+
+def test_only_the_arms_of_an_engine_ask_abilities_of_it():
+    """The small engine has no logprobs, and only the large one's arm reads them."""
+    small, large = Scripted(name="small"), Scripted(name="large")
+    small.can = small.can - {Ability.LOGPROBS}
+    arms = (SelfConsistency(2), ConfidenceVote(n=4))
+    plan = Plan(Cascade(arms, accept=1.0, roles=("main", "second")), (("main", "small"), ("second", "large")))
+    assert virtual(solve(REQUEST, plan, {"small": small, "large": large})).text
+    swapped = replace(plan, engines=(("main", "large"), ("second", "small")))
+    with pytest.raises(AbilityMissing, match="small"):
+        virtual(solve(REQUEST, swapped, {"small": small, "large": large}))
