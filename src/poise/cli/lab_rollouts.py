@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from poise.config import EngineSpec
     from poise.evals.rows import Interval
-    from poise.lab.pool import Pool
+    from poise.lab.pool import Gain, Pool
     from poise.seams import Engine
     from poise.store.pool_dir import PoolSettings
 
@@ -91,7 +91,7 @@ async def connected(spec: EngineSpec) -> AsyncIterator[Engine]:
 def _report(console: Console, pool: Pool, out: Path) -> None:
     from rich.table import Table
 
-    from poise.lab.pool import read_items, scores
+    from poise.lab.pool import gain, read_items, scores
     from poise.store.pool_dir import PoolDir
 
     n = pool.settings.draws
@@ -107,10 +107,21 @@ def _report(console: Console, pool: Pool, out: Path) -> None:
         shares = (_share(share) for share in (score.single, score.majority, score.passed))
         table.add_row(score.task, f"{score.questions:,}", *shares, f"{score.new_tokens:.0f}")
     console.print(table)
+    if n > 1 and pool.items:
+        console.print(f"\n{_gain(gain(pool), n)}", markup=False, soft_wrap=True)
     missing = n * len(read_items(PoolDir(out))) - drawn
     if missing:
         console.print(f"{missing:,} draws are missing; the same command asks for them again.")
     console.print(f"\nDraws and grades: {out}", markup=False, soft_wrap=True)
+
+
+def _gain(found: Gain, n: int) -> str:
+    from poise.report.words import probability
+
+    points = f"{100 * found.difference.mean:+.1f} points"
+    interval = f"[{100 * found.difference.low:.1f}, {100 * found.difference.high:.1f}]"
+    told = f"Majority of {n} against a single draw (each draw counts as one): {points} {interval}"
+    return f"{told}, n = {found.questions}, sign-flip p {probability(found.p_value)}"
 
 
 def _share(share: Interval) -> str:

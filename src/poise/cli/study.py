@@ -1,0 +1,136 @@
+"""`poise study`: named studies, each by one command that can be killed and goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from poise.cli.interrupt import resumable
+
+if TYPE_CHECKING:
+    from poise.config import EngineSpec
+    from poise.core import Sampling
+    from poise.evals.progress import Progress
+    from poise.study.analysis import Analysis
+    from poise.study.arms import Terms
+    from poise.study.settings import SearchSettings
+
+app = typer.Typer(help="Run a named study: measure, test, and write it up.", no_args_is_help=True)
+
+
+@app.callback()
+def studies() -> None:
+    """Run a named study: measure, test, and write it up."""
+
+
+@app.command()
+def search(
+    run: Annotated[Path | None, typer.Option(help="Folder of the study. [runs/study-search]")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Tasks. [three families]")] = None,
+    items: Annotated[int | None, typer.Option(help="Items per task. [170; quick: 2]")] = None,
+    tree_items: Annotated[int | None, typer.Option(help="The first so many, for trees. [50; quick: 2]")] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws per item, and the widest flat arm. [32; quick: 4]")] = None,
+    width: Annotated[int | None, typer.Option(help="The widest tree. [16; quick: 4]")] = None,
+    flat_arms: Annotated[Path | None, typer.Option(help="TOML file of flat arms. [shipped]")] = None,
+    tree_arms: Annotated[Path | None, typer.Option(help="TOML file of tree arms. [shipped]")] = None,
+    against: Annotated[list[str] | None, typer.Option(help="Flat methods to test trees against.")] = None,
+    scorer: Annotated[str, typer.Option(help="verifier or mean_logprob. [verifier, with PyTorch]")] = "",
+    prompt: Annotated[str, typer.Option(help="Prompt of every arm: an id, or a .md file.")] = "bare",
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(help="Ceiling on the tokens of a draw or a path.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of items, draws and intervals.", min=0)] = 7700,
+    engine: Annotated[str, typer.Option(help="As for poise bench. [torch if installed, else default]")] = "",
+    model: Annotated[str, typer.Option(help="Model name, when --engine is a URL.")] = "",
+    parallel: Annotated[int | None, typer.Option(help="Questions searched at once. [engine's slots]", min=1)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few items and draws: see that it works.")] = False,
+) -> None:
+    """Where does searching trees beat choosing among whole draws, at equal cost? Records a pool of draws, replays it by
+    flat arms, searches the first of the items by trees, and tests one against the other, from hard to easy items.
+
+    Example:
+
+    poise study search --run runs/study-search
+
+    Stop it at any time: the same command goes on where it stopped. RUN/study.md has every table, RUN/study.png the
+    picture; RUN/flat and RUN/tree are runs for poise report.
+    """
+    from poise.config import engine_of
+    from poise.study.arms import Terms
+
+    given = {"limit": items, "tree_limit": tree_items, "draws": draws, "width": width}
+    sizes = {name: _SIZES[name][quick] if size is None else size for name, size in given.items()}
+    sizes["tree_limit"] = min(sizes["tree_limit"], sizes["limit"]) if tree_items is None else sizes["tree_limit"]
+    terms = Terms(prompt, _sampling(temperature, max_tokens), _verified(scorer))
+    named = {name: tuple(words) for name, words in (("tasks", task), ("against", against)) if words}
+    settings = _settings(terms, (flat_arms, tree_arms), {**sizes, "seed": seed, **named})
+    folder = run or Path("runs") / ("study-search-quick" if quick else "study-search")
+    spec = engine_of(engine or ("torch" if _torch() else "default"), model)
+    _report(resumable(_search(settings, spec, folder, parallel), folder), folder)
+
+
+_SIZES = {"limit": (170, 2), "tree_limit": (50, 2), "draws": (32, 4), "width": (16, 4)}
+"""By default, and when it is to be quick."""
+
+
+def _torch() -> bool:
+    return all(importlib.util.find_spec(package) for package in ("torch", "transformers", "safetensors"))
+
+
+def _verified(scorer: str) -> bool:
+    from poise.errors import UnknownName
+    from poise.study.arms import COSTLY, FREE
+
+    if scorer and scorer not in (COSTLY, FREE):
+        raise UnknownName("scorer", scorer, (COSTLY, FREE))
+    return scorer == COSTLY or (not scorer and _torch())
+
+
+def _sampling(temperature: float, max_tokens: int) -> Sampling:
+    from poise.core import Sampling
+
+    return Sampling(temperature, max_tokens=max_tokens)
+
+
+def _settings(terms: Terms, files: tuple[Path | None, Path | None], knobs: dict[str, Any]) -> SearchSettings:
+    from poise.study.arms import FLAT, TREE, read_arms
+    from poise.study.settings import SearchSettings
+
+    tree = read_arms(files[1] or TREE, terms, knobs.pop("width"))
+    flat = read_arms(files[0] or FLAT, terms, knobs["draws"])
+    return SearchSettings(flat, tree, prompt=terms.prompt, sampling=terms.sampling, **knobs)
+
+
+async def _search(settings: SearchSettings, spec: EngineSpec, folder: Path, parallel: int | None) -> Analysis:
+    from poise import registry
+    from poise.cli.lab_rollouts import connected
+    from poise.study.search import StudyDir, search
+
+    async with connected(spec) as live:
+        return await search(settings, live, registry.scorers(), StudyDir(folder), _phase, parallel)
+
+
+@contextmanager
+def _phase(title: str) -> Iterator[Callable[[Progress], None]]:
+    from poise.evals.progress import ProgressBar
+
+    typer.echo(title, err=True)
+    with ProgressBar() as bar:
+        yield bar
+
+
+def _report(analysis: Analysis, folder: Path) -> None:
+    from rich.console import Console
+
+    from poise.study.search import PAGE, PICTURE
+    from poise.study.terminal import show
+
+    console = Console()
+    show(analysis, console)
+    for path in (folder / PAGE, folder / PICTURE):
+        if path.exists():
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,63 @@
+"""The study in the terminal: the best arm of each budget, and trees against flat arms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from poise.report import words
+from poise.study.analysis import Affords, Analysis, Bought
+from poise.study.duels import Duel
+from poise.study.markdown import amount, bounds, points, share
+from poise.study.verdicts import Payoff, payoff
+
+_STYLE = {Payoff.PAYS: "green", Payoff.LIKELY: "green", Payoff.DOUBTFUL: "red", Payoff.LOSES: "red"}
+
+
+def show(analysis: Analysis, console: Console) -> None:
+    """Print what a terminal should see of a study; study.md has the rest."""
+    n, seed = analysis.joint.arms[0].n, analysis.seed
+    flat = f"Flat arms alone, n = {analysis.flat.arms[0].n}"
+    console.print(_affords(analysis.flat_affords, flat, analysis.unit, trees=False))
+    console.print(_affords(analysis.affords, f"All arms, n = {n}", analysis.unit))
+    console.print(_duels(analysis.duels, f"Trees against flat arms, n = {n}, seed {seed}"))
+    for third in analysis.splits[0].thirds:
+        console.print(_duels(third.duels, bounds(third).capitalize()))
+
+
+def _grid(title: str, *headings: str) -> Table:
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, title=title, title_justify="left", title_style="bold")
+    for place, heading in enumerate(headings):
+        grid.add_column(heading, justify="right" if place == 0 else "left", overflow="fold")
+    return grid
+
+
+def _affords(found: Sequence[Affords], title: str, unit: str, *, trees: bool = True) -> Table:
+    grid = _grid(title, "budget", *(("best flat arm", "best tree") if trees else ("best arm",)))
+    for each in found:
+        sides = (each.flat, each.tree) if trees else (each.best,)
+        cells = (_bought(bought, best=trees and bought == each.best) for bought in sides)
+        grid.add_row(amount(each.budget, unit), *cells)
+    return grid
+
+
+def _bought(bought: Bought | None, *, best: bool) -> Text:
+    return Text(f"{bought.arm}  {share(bought.accuracy)}" if bought else "-", style="bold" if best else "")
+
+
+def _duels(duels: Sequence[Duel], title: str) -> Table:
+    grid = _grid(title, "tree", "against", "points at equal cost", "nearest", "Holm p", "verdict")
+    for duel in duels:
+        verdict = payoff(duel)
+        grid.add_row(
+            duel.tree,
+            duel.family,
+            Text(points(duel.at_equal_cost) + ("" if duel.inside else " (beyond)")),
+            duel.flat,
+            words.probability(duel.p_holm).removeprefix("= "),
+            Text(verdict.value, style=_STYLE.get(verdict, "")),
+        )
+    return grid
