@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from poise.errors import ConfigError
 from poise.evals.rows import Interval, Row, Summary
+from poise.evals.scaling import Measured, Scaling
 from poise.report import words
 from poise.report.calibration import Reliability
 from poise.report.frontier import Axis, Point, hull, points, span, stairs, ticks
 from poise.report.labels import Box, along, place
 from poise.report.palette import Look
+from poise.report.scaling import amount, curve, extent, heights, oracle, shared
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -49,11 +51,38 @@ def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
         figure.add_scatter(x=xs, y=ys, mode="lines", name=name, line=stroke, hoverinfo="skip")
     for point in line:
         figure.add_trace(_arm(point, axis, looks[point.arm]))
-    marks = ticks(left, right)
-    names = [words.si(mark, "FLOP") if axis is Axis.FLOPS else _unit(axis, mark) for mark in marks]
-    figure.update_xaxes(type="log", range=[left, right], title=axis.value, tickvals=marks, ticktext=names)
-    figure.update_yaxes(range=[low, high], title="accuracy", tickformat=".1~%")
+    _axes(figure, axis, (left, right), (low, high))
     figure.update_layout(**_base(520), annotations=_labels(line, (left, right), (low, high), looks))
+    return figure
+
+
+def scaling(found: Sequence[Scaling], axis: Axis, looks: dict[str, Look]) -> go.Figure:
+    """Accuracy against log cost by family (`looks` by label): its arms, the fitted curve with the knee, and above them
+    the oracle pass@k."""
+    figure = plotly_objects().Figure()
+    for one in found:
+        look = looks[one.family.label]
+        costs, shares = oracle(one)
+        figure.add_scatter(
+            x=costs, y=shares, mode="lines+markers", legendgroup="oracle", name="oracle pass@k", hoverinfo="text",
+            line={"color": look.colour, "width": 1.5, "dash": "dash"}, showlegend=False,
+            marker={"size": 6, "symbol": "circle-open", "color": look.colour},
+            text=[f"{_name(look)}<br>pass@{p.k} {words.percent(p.share.mean)} {words.bracket(p.share, 100)}"
+                  + (f"<br>selection gap {words.points(p.gap.mean)} {words.bracket(p.gap, 100)}" if p.gap else "")
+                  for p in one.passes],
+        )  # fmt: skip
+        xs, ys = curve(one)
+        figure.add_scatter(
+            x=xs, y=ys, mode="lines", line={"color": look.colour, "width": 2.5}, legendgroup=_name(look),
+            showlegend=False, hoverinfo="skip",
+        )  # fmt: skip
+        figure.add_traces([_measured(one.points, axis, look), *_knees(one, axis, look)])
+    for point in shared(found):
+        figure.add_trace(_measured([point], axis, Look(words.cut(point.arm, 44), "var(--ink)", "circle", "o", "solid")))
+    _keys(figure, found)
+    left, right = extent(found)
+    _axes(figure, axis, (left, right), heights(found))
+    figure.update_layout(**_base(500, legend=True))
     return figure
 
 
@@ -136,6 +165,54 @@ def _arm(point: Point, axis: Axis, look: Look) -> go.Scatter:
         marker={"size": 13, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1}},
         error_x=_whisker([point.cost], look.colour, 1.5), error_y=_whisker([point.accuracy], look.colour, 1.5),
     )  # fmt: skip
+
+
+def _measured(found: Sequence[Measured], axis: Axis, look: Look) -> go.Scatter:
+    return plotly_objects().Scatter(
+        x=[p.cost for p in found], y=[p.accuracy.mean for p in found], mode="markers", name=_name(look),
+        legendgroup=_name(look), hovertemplate="%{text}<extra></extra>", showlegend=True,
+        text=[f"<b>{html.escape(words.cut(p.arm, 44), quote=False)}</b><br>{words.percent(p.accuracy.mean)} "
+              f"{words.bracket(p.accuracy, 100)}<br>{amount(p.cost, axis)}, n = {p.n}" for p in found],
+        marker={"size": 11, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1}},
+        error_y=_whisker([p.accuracy for p in found], look.colour, 1.5),
+    )  # fmt: skip
+
+
+def _knees(one: Scaling, axis: Axis, look: Look) -> list[go.Scatter]:
+    """The knee on the curve, its interval across, as far as was measured."""
+    if one.curve is None or one.knee is None or one.knee.cost is None:
+        return []
+    low, last = one.knee.low or one.knee.cost, one.points[-1].cost
+    across = Interval(one.knee.cost, low, one.knee.high or last)
+    return [
+        plotly_objects().Scatter(
+            x=[one.knee.cost], y=[one.curve.at(one.knee.cost)], mode="markers", legendgroup="knee", name="knee",
+            marker={"size": 15, "symbol": "line-ns-open", "color": "var(--ink)", "line": {"width": 3}},
+            error_x=_whisker([across], "var(--ink)", 1), showlegend=False, hovertemplate="%{text}<extra></extra>",
+            text=[f"{_name(look)}<br>knee {amount(one.knee.cost, axis)}"],
+        )
+    ]  # fmt: skip
+
+
+def _keys(figure: go.Figure, found: Sequence[Scaling]) -> None:
+    """One entry of the legend for all knees and one for all oracles, in no family's colour."""
+    if any(one.passes for one in found):
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines", legendgroup="oracle", name="oracle pass@k",
+            line={"color": "var(--muted)", "width": 1.5, "dash": "dash"},
+        )  # fmt: skip
+    if any(one.knee and one.knee.cost for one in found):
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", legendgroup="knee", name="knee: a doubling buys < 0.5 points",
+            marker={"size": 12, "symbol": "line-ns-open", "color": "var(--ink)", "line": {"width": 3}},
+        )  # fmt: skip
+
+
+def _axes(figure: go.Figure, axis: Axis, across: tuple[float, float], up: tuple[float, float]) -> None:
+    marks = ticks(*across)
+    names = [words.si(mark, "FLOP") if axis is Axis.FLOPS else _unit(axis, mark) for mark in marks]
+    figure.update_xaxes(type="log", range=across, title=axis.value, tickvals=marks, ticktext=names)
+    figure.update_yaxes(range=up, title="accuracy", tickformat=".1~%")
 
 
 def _whisker(intervals: Sequence[Interval], colour: str, thickness: float) -> dict[str, object]:

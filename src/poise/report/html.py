@@ -6,24 +6,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import poise
 from poise.evals.rows import Summary
+from poise.evals.scaling import Scaling
 from poise.report import figures, sections
 from poise.report.calibration import reliability
 from poise.report.examples import examples
-from poise.report.frontier import axes
+from poise.report.frontier import Axis, axes, main_axis
 from poise.report.markup import Html, el, join
 from poise.report.palette import looks
 from poise.report.read import Reading
+from poise.report.scaling import scalings, sentence, table
 
 _FRONTIER = (
     "Up and to the left is better. Bars are 95 % intervals. The solid line is the best accuracy that each cost buys "
     "with one arm, the dotted line what a random mix of two arms reaches: below it, an arm is not worth its cost."
+)
+_SCALING = (
+    "Arms that differ in width alone, 95 % intervals, and a fitted curve. Past the knee one more doubling buys less "
+    "than half a point. Dashed: questions for which one at least of k drafts is right (oracle pass@k); the selection "
+    "gap is how far the choice among them falls short."
 )
 _CALIBRATION = (
     "On the diagonal, confidence can be believed. Bars are 95 % Wilson intervals; the larger the dot, the more answers."
@@ -31,19 +38,21 @@ _CALIBRATION = (
 _TRACES = "Not chosen by hand: the first right and the first wrong answer of each arm."
 
 
-def write_html(reading: Reading, out: Path) -> Path:
-    """Write the page of a run to `out`; about 5 MB, nearly all of it plotly.js. Raises ConfigError without plotly."""
-    out.write_text(page(reading), encoding="utf-8")
+def write_html(reading: Reading, out: Path, scaled: Sequence[Scaling] | None = None) -> Path:
+    """Write the page of a run to `out`; about 5 MB, nearly all of it plotly.js. `scaled`: its families, where they are
+    known already. Raises ConfigError without plotly."""
+    out.write_text(page(reading, scaled), encoding="utf-8")
     return out
 
 
-def page(reading: Reading) -> str:
+def page(reading: Reading, scaled: Sequence[Scaling] | None = None) -> str:
     """The whole page as text."""
     figures.plotly_objects()
+    scaled = scalings(reading) if scaled is None else scaled
     from plotly.offline import get_plotlyjs
 
     js, plotly = _file("page.js"), get_plotlyjs()
-    charts = _charts(reading)
+    charts = _charts(reading, scaled)
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, js))
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
     return Template(_file("page.html")).substitute(
@@ -51,30 +60,34 @@ def page(reading: Reading) -> str:
         version=poise.__version__,
         title=join([reading.title]),
         css=_file("page.css"),
-        body=_body(reading, charts),
+        body=_body(reading, charts, scaled),
         figures=_embedded(charts),
         plotly=plotly,
         js=js,
     )
 
 
-def _charts(reading: Reading) -> dict[str, str]:
+def _charts(reading: Reading, scaled: Sequence[Scaling]) -> dict[str, str]:
     """Every figure of the page by name, as JSON."""
     summary, rows = reading.summary, reading.by_arm()
     drawn = looks(rows)
     charts = {f"frontier-{axis.name.lower()}": figures.frontier(summary, axis, drawn) for axis in axes(summary)}
+    if scaled:
+        families = looks(one.family.label for one in scaled)
+        charts["scaling"] = figures.scaling(scaled, main_axis(summary), families)
     charts |= {"tokens": figures.tokens(rows, drawn), "seconds": figures.seconds(rows, drawn)}
     if believed := reliability(rows):
         charts["calibration"] = figures.calibration(believed, drawn)
     return {name: figure.to_json() for name, figure in charts.items()}
 
 
-def _body(reading: Reading, charts: Mapping[str, str]) -> Html:
+def _body(reading: Reading, charts: Mapping[str, str], scaled: Sequence[Scaling]) -> Html:
     summary, traces = reading.summary, reading.examples()
     parts = [
         *_head(reading),
         sections.tiles(summary),
         _frontier(summary, charts),
+        _scaling(scaled, main_axis(summary)),
         sections.comparisons(summary),
         sections.table(summary, looks(arm.arm for arm in summary.arms)),
         sections.tasks(summary),
@@ -107,6 +120,15 @@ def _frontier(summary: Summary, charts: Mapping[str, str]) -> Html | None:
         return None
     chart = el("div", id="frontier", class_="chart", data_figure=first)
     return sections.card("Frontier", _FRONTIER, sections.switch(summary, "frontier"), chart)
+
+
+def _scaling(scaled: Sequence[Scaling], axis: Axis) -> Html | None:
+    if not scaled:
+        return None
+    told = (el("li", sections.kept_together(sentence(one, axis))) for one in scaled)
+    return sections.card(
+        "Scaling", _SCALING, _chart("scaling"), table(scaled, axis), el("ul", *told, class_="findings")
+    )
 
 
 def _chart(name: str) -> Html:

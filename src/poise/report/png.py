@@ -1,29 +1,52 @@
-"""The frontier as a PNG, for a README or a slide."""
+"""The frontier and the scaling as PNGs, for a README or a slide."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poise.errors import ConfigError
+from poise.evals.scaling import Measured, Scaling
 from poise.report import words
 from poise.report.frontier import Axis, Point, hull, main_axis, points, span, stairs, ticks
 from poise.report.labels import Box, along, place
 from poise.report.palette import Look, looks
 from poise.report.read import Reading
+from poise.report.scaling import curve, extent, heights, oracle, shared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "DejaVu Sans")
+_PAST = "knee: one more doubling buys < 0.5 points"
 _INK, _MUTED, _LINE = "#16202c", "#5b6878", "#dfe4ea"
 
 
 def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000) -> Path:
     """Draw the frontier on the summary's own cost axis, `width` x `height` pixels. ConfigError: matplotlib is missing,
     or some arm has no cost to draw."""
+    axis = main_axis(reading.summary)
+    line = points(reading.summary, axis)
+    if not line:
+        raise ConfigError("png", "an arm without any cost", "arms whose tokens or FLOPs are known")
+    with _sheet(reading, out, width, height) as axes:
+        _draw(axes, line, axis, looks(arm.arm for arm in reading.summary.arms))
+    return out
+
+
+def write_scaling_png(reading: Reading, out: Path, scaled: Sequence[Scaling]) -> Path:
+    """Draw what a doubling of compute buys, family by family. ConfigError: matplotlib is missing."""
+    with _sheet(reading, out, 1600, 1000) as axes:
+        _draw_families(axes, scaled, main_axis(reading.summary))
+    return out
+
+
+@contextlib.contextmanager
+def _sheet(reading: Reading, out: Path, width: int, height: int) -> Iterator[Axes]:
+    """A picture with its titles, saved when it has been drawn."""
     try:
         import matplotlib
         from matplotlib import font_manager
@@ -32,20 +55,14 @@ def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000
     except ImportError:
         raise ConfigError("report", "matplotlib is not installed", 'pip install "poise[report]"') from None
 
-    axis = main_axis(reading.summary)
-    line = points(reading.summary, axis)
-    if not line:
-        raise ConfigError("png", "an arm without any cost", "arms whose tokens or FLOPs are known")
     installed = set(font_manager.get_font_names())
     font = next(name for name in _FONTS if name in installed or name == _FONTS[-1])
     with matplotlib.rc_context({"font.family": font, "font.size": 15, "text.color": _INK, "text.parse_math": False}):
         figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
         FigureCanvasAgg(figure)  # texts can then be measured before saving
-        axes = figure.add_axes((0.075, 0.115, 0.895, 0.745))
         _titles(figure, reading)
-        _draw(axes, line, axis, looks(arm.arm for arm in reading.summary.arms))
+        yield figure.add_axes((0.075, 0.115, 0.895, 0.745))
         figure.savefig(out, metadata={"Software": "Poise"})
-    return out
 
 
 def _titles(figure: Figure, reading: Reading) -> None:
@@ -72,6 +89,40 @@ def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look])
         _mark(axes, point, drawn[point.arm])
     _frame(axes, axis, ticks(left, right))
     _names(axes, line, drawn)
+
+
+def _draw_families(axes: Axes, scaled: Sequence[Scaling], axis: Axis) -> None:
+    left, right = extent(scaled)
+    axes.set_xscale("log")
+    axes.set_xlim(10**left, 10**right)
+    axes.set_ylim(*heights(scaled))
+    drawn = looks(one.family.label for one in scaled)
+    for one in scaled:
+        look = drawn[one.family.label]
+        axes.plot(*oracle(one), color=look.colour, linewidth=1.8, linestyle=(0, (5, 3)), marker="o", markersize=6,
+                  markerfacecolor="white", zorder=1)  # fmt: skip
+        axes.plot(*curve(one), color=look.colour, linewidth=3, zorder=2)
+        _bars(axes, one.points, look)
+        if one.curve and one.knee and one.knee.cost:
+            axes.plot([one.knee.cost], [one.curve.at(one.knee.cost)], color=_INK, marker="|", markersize=26,
+                      markeredgewidth=3.5, linestyle="", zorder=4)  # fmt: skip
+    for point in shared(scaled):
+        _bars(axes, [point], Look(words.cut(point.arm, 44), _INK, "circle", "o", "solid"))
+    if any(one.passes for one in scaled):
+        axes.plot([], [], color=_MUTED, linewidth=1.8, linestyle=(0, (5, 3)), label="oracle pass@k")
+    if any(one.knee and one.knee.cost for one in scaled):
+        axes.plot([], [], color=_INK, marker="|", markersize=20, markeredgewidth=3.5, linestyle="", label=_PAST)
+    _frame(axes, axis, ticks(left, right))
+    axes.legend(loc="best", frameon=False, labelcolor=_INK)
+
+
+def _bars(axes: Axes, found: Sequence[Measured], look: Look) -> None:
+    shares = [point.accuracy for point in found]
+    axes.errorbar(
+        [point.cost for point in found], [share.mean for share in shares], color=look.colour, fmt=look.marker,
+        yerr=[[share.mean - share.low for share in shares], [share.high - share.mean for share in shares]],
+        markersize=12, elinewidth=2, markeredgecolor="white", markeredgewidth=1.5, label=look.label, zorder=3,
+    )  # fmt: skip
 
 
 def _mark(axes: Axes, point: Point, look: Look) -> None:

@@ -69,7 +69,7 @@ def comparisons(summary: Summary) -> Html | None:
     for comparison in summary.comparisons:
         verdict = words.verdict(comparison)
         badge = el("span", verdict.value, class_=_BADGE[verdict])
-        found.append(el("li", badge, el("span", _kept_together(words.sentence(comparison, summary)))))
+        found.append(el("li", badge, el("span", kept_together(words.sentence(comparison, summary)))))
     caption = (
         "Named before the run, on the same questions; intervals by paired cluster bootstrap, p-values by the exact "
         "McNemar test, the verdict at the 5 % level after Holm. No difference shown is not no difference."
@@ -124,7 +124,7 @@ def _copied(text: str) -> Html:
     return el("div", el("code", text), el("button", "Copy", type="button", class_="copy"), class_="command")
 
 
-def _kept_together(text: str) -> str:
+def kept_together(text: str) -> str:
     """No line break around an equals sign or before a per cent sign."""
     return text.replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%").replace(" <", "\u00a0<")
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from poise.evals.rows import ArmSummary, Interval, Summary
+from poise.evals.scaling import Scaling
 from poise.report import words
+from poise.report.frontier import Axis, main_axis
+from poise.report.scaling import HEADINGS, cells
 from poise.report.scatter import letters, scatter
 from poise.report.words import Verdict
 
 _STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.OPEN: "yellow"}
 _WIDE, _NARROW = 132, 100  # columns of a terminal that shows every figure, and of one that must leave some out
 
+_SCALED = (
+    "knee: the cost past which one more doubling buys less than half a point. Last doubling, selection gap (pass@k "
+    "minus the accuracy of k drafts): in points, 95 % intervals."
+)
 
-def show(summary: Summary, console: Console) -> None:
-    """Print all that a terminal should see of a benchmark."""
-    console.print(render(summary, console.width))
+
+def show(summary: Summary, console: Console, scaled: Sequence[Scaling] = ()) -> None:
+    """Print all that a terminal should see of a benchmark. `scaled`: its families, by `poise.report.scaling`."""
+    console.print(render(summary, console.width, scaled))
 
 
-def render(summary: Summary, width: int = _WIDE) -> Group:
-    """The table, the frontier and the comparisons as one thing to print."""
+def render(summary: Summary, width: int = _WIDE, scaled: Sequence[Scaling] = ()) -> Group:
+    """The table, the frontier, the families and the comparisons as one thing to print."""
     parts: list[RenderableType] = [table(summary, width)]
     plot = scatter(summary)
     parts += [Text(), plot] if plot is not None else []
+    parts += [Text(), families(scaled, main_axis(summary), width)] if scaled else []
     parts += [Text(), *comparisons(summary)] if summary.comparisons else []
     return Group(*parts)
 
@@ -40,6 +51,20 @@ def table(summary: Summary, width: int = _WIDE) -> Table:
         grid.add_column(heading, justify="left" if text else "right", no_wrap=heading != "arm", overflow="fold")
     for arm, figures in zip(summary.arms, cells, strict=True):
         grid.add_row(names[arm.arm], *figures.values(), style="" if arm.on_frontier else "dim")
+    return grid
+
+
+def families(scaled: Sequence[Scaling], axis: Axis, width: int = _WIDE) -> Table:
+    """One row per family of arms: where one more doubling stops paying, and what the choice among drafts loses.
+    Narrower terminals see no intervals."""
+    grid = Table(box=None, padding=(0, 1), header_style="bold", caption=_SCALED, caption_justify="left")
+    for heading in HEADINGS:
+        text = heading == HEADINGS[0]
+        grid.add_column(heading.lower(), justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    for one in scaled:
+        label, (budgets, _), *figures = cells(one, axis)
+        spread = (Text(" ".join(filter(None, both)) if width >= _WIDE else both[0]) for both in figures)
+        grid.add_row(Text(words.clean(label[0])), budgets, *spread)
     return grid
 
 

@@ -184,3 +184,12 @@ def test_calibration_does_not_depend_on_the_order_of_ties() -> None:
 def test_brier() -> None:
     assert stats.brier([1.0, 0.5], [False, True]) == pytest.approx((1 + 0.25) / 2)
     assert stats.brier([], []) == 0.0
+
+
+def test_signs_are_flipped_by_cluster():
+    """Five gains of one sign: 2 of the 32 ways to sign them reach as far. As one cluster, every way does."""
+    gains = np.array([0.1, 0.2, 0.3, 0.1, 0.4])
+    assert stats.sign_flip(gains, range(5)) == pytest.approx(2 / 32, abs=0.006)
+    assert stats.sign_flip(gains, ["one"] * 5) == pytest.approx(1.0, abs=1e-3)
+    assert stats.sign_flip(np.array([0.5, -0.5, 0.25, -0.25]), range(4)) == pytest.approx(1.0, abs=1e-3)
+    assert stats.sign_flip(np.full(40, 0.3), range(40)) < 0.001

@@ -18,13 +18,18 @@ from poise.trace import Drawn, Failed, Launched, Opened, Picked, Scored, Trace
 
 @dataclass(frozen=True)
 class FakeArm:
-    """`draws` drafts of about `tokens` tokens, each right with chance `skill`; `depth` > 1 makes a tree."""
+    """`draws` drafts of about `tokens` tokens, each right with chance `skill`, up to `spread` more or less by question;
+    `depth` > 1 makes a tree; `cut`: share of draws that are closed. `strategy` is its name unless told."""
 
     name: str
     draws: int = 1
     tokens: int = 60
     skill: float = 0.35
     depth: int = 1
+    spread: float = 0.0
+    cut: float = 0.05
+    strategy: str = ""
+    scorer: str | None = None
 
 
 ARMS = (FakeArm("direct", 1, 12, 0.25), FakeArm("cot", 1, 70, 0.38), FakeArm("self_consistency:n=8", 8, 70, 0.38),
@@ -65,13 +70,14 @@ def _finish(
     draw, parent, depth = place
     tokens = max(3, round(rng.lognormvariate(0, 0.35) * arm.tokens))
     usage = Usage(1, 90, 0, tokens, busy_seconds=tokens / 60, flops=2.7e8 * (90 + tokens), seconds=at)
-    if arm.draws > 3 and rng.random() < 0.04:
+    if arm.draws > 3 and rng.random() < 0.8 * arm.cut:
         trace.append(Failed(at, draw, "EngineSilent", "no byte for 30 s", usage))
         return
     last = depth == arm.depth - 1
-    right = numbers[4] if rng.random() < arm.skill else numbers[4] + rng.choice((-10, 1, 2, numbers[1]))
+    skill = arm.skill + arm.spread * (2 * random.Random(repr(numbers)).random() - 1)
+    right = numbers[4] if rng.random() < skill else numbers[4] + rng.choice((-10, 1, 2, numbers[1]))
     text = LINES[min(depth, 2)].format(*numbers) + (f" The answer is {right}." if last else "\n")
-    closed = rng.random() < 0.05
+    closed = rng.random() < arm.cut
     finish = Finish.CLOSED if closed else Finish.EOS if last else Finish.DELIMITER
     value = Value(str(right), Rule.ANSWER_IS) if last and not closed else None
     trace.append(Drawn(at, Step(draw, parent, Draft(text, finish, tokens), value), usage, at - tokens / 80))
@@ -120,7 +126,12 @@ def fake_config(arms: tuple[FakeArm, ...], items: int, compare: list[list[str]])
     return {
         "version": 1, "tasks": ["bakery"], "limit": items, "seed": 7, "parallel": None, "compare": compare,
         "models": {"main": "tiny-135M"}, "items": {"n": items, "sha256": "0"},
-        "arms": [{"name": arm.name, "plan": {"strategy": {"name": "self_consistency", "n": arm.draws},
-                  "engines": {"main": "main"}, "budget": {}}, "sampling": {"temperature": 0.7, "max_tokens": 256}}
-                 for arm in arms],
+        "arms": [{"name": arm.name, "plan": {"strategy": _strategy(arm), "engines": {"main": "main"}, "budget": {},
+                  "scorer": arm.scorer}, "sampling": {"temperature": 0.7, "max_tokens": 256}} for arm in arms],
     }  # fmt: skip
+
+
+def _strategy(arm: FakeArm) -> dict[str, object]:
+    name, _, knobs = (arm.strategy or arm.name).partition(":")
+    widths = (pair.partition("=") for pair in knobs.split(",") if "=" in pair)
+    return {"name": name, "prompt": "direct" if name == "direct" else "cot", **{k: int(v) for k, _, v in widths}}

@@ -98,7 +98,8 @@ def test_only_the_two_scripts_named_by_hash_may_run(checked):
     assert allowed == [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in code]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert json.loads(figures).keys() == {
-        "frontier-flops", "frontier-tokens", "frontier-seconds", "frontier-work", "tokens", "seconds", "calibration"
+        "frontier-flops", "frontier-tokens", "frontier-seconds", "frontier-work", "tokens", "seconds", "calibration",
+        "scaling",
     }  # fmt: skip
 
 
