@@ -70,19 +70,19 @@ class LiveFlow:
     ) -> list[int]:
         ids: list[int] = []
         most = max(self.engine.load().slots, 1) if Ability.N_SAMPLES in self.engine.can else 1
-        sharers = len(parents)
         families = [(parent, len(list(run))) for parent, run in itertools.groupby(parents)]
         if most > 1:  # only children first: each finds its parent's slot before larger families spread over others
             families.sort(key=lambda family: family[1])
-        for parent, waiting in families:
+        sharers = len(parents)
+        for parent, children in families:
+            sharers -= children
             tight = self._within(parent, sampling or self.sampling, path_tokens)
-            while waiting:
-                size = min(waiting, most)
-                tried = (self._admit(parent, tight, suffix, None, sharers - taken) for taken in range(size) if tight)
-                group = [launch for launch in tried if launch]
-                sharers -= size
-                waiting -= size
-                if group:
+            if tight is None:
+                continue
+            for first in range(0, children, most):
+                members = range(first, min(first + most, children))
+                tried = [self._admit(parent, tight, suffix, None, sharers + children - member) for member in members]
+                if group := [launch for launch in tried if launch]:
                     self._begin(group)
                     ids += [launch.id for launch in group]
         return ids

@@ -68,6 +68,16 @@ class PoolScore:
     new_tokens: float
 
 
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the majority of all draws gains over a single draw, each draw of a question counting as a single one: the
+    mean over `questions`, in shares, with a bootstrap interval and the p-value of a sign-flip test over clusters."""
+
+    questions: int
+    difference: Interval
+    p_value: float
+
+
 def read_pool(folder: str | os.PathLike[str]) -> Pool:
     """Read a pool, finished or not; see `PoolDir.draws` for what it costs. Raises DataError when there is none, or a
     broken one."""
@@ -112,6 +122,17 @@ def scores(pool: Pool) -> list[PoolScore]:
         by_task.setdefault(one.item.task, []).append(one)
     found = [_score(task, items) for task, items in by_task.items()]
     return found + ([_score("all", pool.items)] if len(found) > 1 else [])
+
+
+def gain(pool: Pool) -> Gain:
+    """Majority against single draws, over all tasks. Raises DataError for a pool without draws."""
+    if not pool.items:
+        raise DataError("pool", 0, "no draws", "at least one question with draws")
+    gains = np.array([one.majority() - sum(one.grades) / len(one.draws) for one in pool.items])
+    clusters = [(one.item.task, one.item.cluster) for one in pool.items]
+    table = np.stack([np.ones(len(gains)), gains], axis=1)
+    difference = stats.resample(table, clusters).ratio(1, over=0)
+    return Gain(len(gains), difference, stats.sign_flip(gains, clusters))
 
 
 def _score(task: str, items: Sequence[PooledItem]) -> PoolScore:

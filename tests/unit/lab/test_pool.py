@@ -9,7 +9,7 @@ from poise.core import Draft, Finish, Kind, Rule, Sampling, Value
 from poise.costs import Card
 from poise.errors import ConfigError, DataError, StoreError
 from poise.evals.rows import Item
-from poise.lab.pool import PooledItem, items_to_json, read_pool, scores, without
+from poise.lab.pool import PooledItem, gain, items_to_json, read_pool, scores, without
 from poise.store.pool_dir import ITEMS, POOL, PoolDir, PooledDraw, PoolSettings
 
 SETTINGS = PoolSettings(("sums",), 2, 7, 3, "cot", Sampling(0.5, 0.9, 99, ("\n\n",), top_logprobs=2))
@@ -187,3 +187,18 @@ def test_a_pool_less_the_questions_of_another(pool, tmp_path):
     other = dataclasses.replace(mine, items=(PooledItem(elsewhere, ()), PooledItem(fresh, ())))
     assert without(mine, other).items == ()
     assert without(other, mine).items == other.items[1:]
+
+
+def test_the_gain_of_a_vote_over_single_draws(pool):
+    """Two of three draws are right, and so is their vote: a third is gained. One question alone shows nothing."""
+    write(pool, draw(0), draw(1), draw(2, "3"))
+    found = gain(read_pool(pool.path))
+    assert found.questions == 1
+    assert found.difference.mean == pytest.approx(1 / 3)
+    assert found.p_value == pytest.approx(1.0)
+
+
+def test_a_pool_without_draws_has_no_gain(pool):
+    write(pool, draw(0))
+    with pytest.raises(DataError):
+        gain(dataclasses.replace(read_pool(pool.path), items=()))
