@@ -56,6 +56,8 @@ def verifier(
 
     if kind not in ("verifier", "probe", "difficulty"):
         raise UnknownName("kind", kind, ("verifier", "probe", "difficulty"))
+    if kind == "difficulty" and surprise:
+        raise ConfigError("surprise", surprise, "nothing for a difficulty probe, which reads questions alone")
     require_torch()
     from poise.lab.heads import Fit
     from poise.models.head import HeadCard

@@ -132,6 +132,11 @@ def test_what_cannot_work_is_refused_with_a_hint(words, error, hint, tmp_path, m
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_difficulty_probe_reads_no_surprise(tmp_path):
+    with pytest.raises(ConfigError, match="surprise"):
+        run("verifier", tmp_path, "--test", tmp_path, "--out", tmp_path / "out", "--kind", "difficulty", "--surprise")
+
+
 def test_without_the_torch_extra_nothing_is_fetched(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     find = importlib.util.find_spec
