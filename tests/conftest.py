@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes depends on what else the machine does: timings belong into benchmarks.
+hypothesis.settings.register_profile("poise", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("poise")
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,9 @@ async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary
 
 
 def _report(console: Console, summary: Summary, run: Path) -> None:
+    from poise.report.read import read
+    from poise.report.scaling import scalings
     from poise.report.table import show
 
-    show(summary, console)
+    show(summary, console, scalings(read(run)))
     console.print(f"\nTraces and grades: {run}   Pictures and pages: poise report {run}", markup=False, soft_wrap=True)

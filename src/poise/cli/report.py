@@ -11,10 +11,10 @@ import typer
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory written by `poise bench`.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; the run directory itself by default.")] = None,
-    png: Annotated[bool, typer.Option(help="Write the frontier as a PNG.")] = True,
+    png: Annotated[bool, typer.Option(help="Write the frontier, and how accuracy scales, as PNGs.")] = True,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files.")] = True,
 ) -> None:
-    """Write the report of a run: one self-contained HTML page, a PNG, and TensorBoard event files.
+    """Write the report of a run: one self-contained HTML page, PNGs, and TensorBoard event files.
 
     Example:  poise report runs/demo      then open runs/demo/report.html
     """
