@@ -19,14 +19,17 @@ def softmax(values: Sequence[float], temperature: float) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
-def apportioned(weights: Sequence[float] | NDArray[np.float64], units: int) -> list[int]:
+def apportioned(
+    weights: Sequence[float] | NDArray[np.float64], units: int, ties: Sequence[float] | None = None
+) -> list[int]:
     """Whole shares of `units` in proportion to weights (sum above 0), by largest remainder; their sum is `units`. Ties
-    go to the larger weight, then to the first."""
+    go to the larger of `ties` (the weights), then to the first."""
     array = np.asarray(weights, dtype=np.float64)
+    ranks = array if ties is None else ties
     quotas = array / array.sum() * units
     shares = np.floor(quotas).astype(int)
     left = units - int(shares.sum())
-    order = sorted(range(len(shares)), key=lambda at: (shares[at] - quotas[at], -array[at], at))
+    order = sorted(range(len(shares)), key=lambda at: (shares[at] - quotas[at], -ranks[at], at))
     for at in order[:left]:
         shares[at] += 1
     return [int(share) for share in shares]
@@ -35,7 +38,7 @@ def apportioned(weights: Sequence[float] | NDArray[np.float64], units: int) -> l
 def balanced(scores: Sequence[float], units: int, temperature: float) -> list[int]:
     """REBASE (Wu et al. 2024, arXiv 2408.00724, section 3.1.2): shares proportional to exp(R / T_b). (The authors' code
     rounds up one after the other, which misses the sum in 5.8 % of float32 cases.)"""
-    return apportioned(softmax(scores, temperature), units) if scores else []
+    return apportioned(softmax(scores, temperature), units, scores) if scores else []
 
 
 def uncertain(scores: Sequence[float], units: int, kappa: float, costs: Sequence[float] | None = None) -> list[int]:

@@ -61,11 +61,11 @@ _BIAS = (
 def _about(settings: SearchSettings, analysis: Analysis, model: str) -> str:
     how = settings.sampling
     failed = sum(arm.failed for arm in (*analysis.flat.arms, *analysis.joint.arms))
+    tasks = ", ".join(f"`{words.clean(task)}`" for task in settings.tasks)
     told = [
         f"{words.clean(model)}; prompt `{words.clean(settings.prompt)}`, temperature {how.temperature:g}, at most "
         f"{how.max_tokens} tokens a path, seed {settings.seed}.",
-        f"Flat arms choose from {settings.draws} recorded draws of {analysis.flat.arms[0].n} items of "
-        f"{len(settings.tasks)} tasks ({', '.join(f'`{words.clean(task)}`' for task in settings.tasks)}).",
+        f"Flat arms choose from {settings.draws} recorded draws of {analysis.flat.arms[0].n} items of {tasks}.",
         f"Trees are searched live on the first {settings.tree_limit} items of each task; all arms share "
         f"{analysis.joint.arms[0].n} items.",
         f"Costs are means per question: {_UNIT[analysis.unit]}, those of scorers included. Intervals are 95 %.",
@@ -77,18 +77,20 @@ _UNIT = {"flops": "executed FLOPs", "new_tokens": "tokens generated or scored"}
 
 
 def _findings(analysis: Analysis) -> list[str]:
-    """A line per verdict: over all items, then in each third of the first split."""
-    groups = [("over all items", analysis.duels)]
-    groups += [(f"on {third.name} items", third.duels) for third in analysis.splits[0].thirds]
-    return [
-        "\n".join(
-            f"- {where} (n = {duels[0].n}), {verdict.value}: {_named(duels, verdict)}"
+    """What is shown either way, over all items and in each third of the first split; the rest by its number."""
+    groups = [("all items", analysis.duels)]
+    groups += [(f"{third.name} items", third.duels) for third in analysis.splits[0].thirds]
+    lines = []
+    for where, duels in groups:
+        shown = [
+            f"{verdict.value}: {_named(duels, verdict)}"
             for verdict in Payoff
-            if any(payoff(duel) is verdict for duel in duels)
-        )
-        for where, duels in groups
-        if duels
-    ]
+            if verdict is not Payoff.OPEN and any(payoff(duel) is verdict for duel in duels)
+        ]
+        still = sum(payoff(duel) is Payoff.OPEN for duel in duels)
+        n = f" (n = {duels[0].n})" if duels else ""
+        lines.append(f"- {where}{n}: " + "; ".join([*shown, f"{still} of {len(duels)} {Payoff.OPEN.value}"]))
+    return ["\n".join(lines)]
 
 
 def _named(duels: Sequence[Duel], verdict: Payoff) -> str:

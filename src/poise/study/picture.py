@@ -83,6 +83,7 @@ def _panel(
     for family, members in families.items():
         _family(axes, sorted(members, key=lambda one: one.cost), look[family], slim=few)
     steps = [(each.best.cost, each.best.accuracy.mean) for each in affords]
+    steps.append((max(each.cost for each in standings), steps[-1][1]))
     axes.step(*zip(*steps, strict=True), where="post", color=_INK, linewidth=1.4, zorder=1)
     low, high = axes.get_xlim()
     marks = ticks(math.log10(low), math.log10(high), 5 if few else 9)

@@ -11,21 +11,26 @@ from rich.text import Text
 from poise.report import words
 from poise.study.analysis import Affords, Analysis, Bought
 from poise.study.duels import Duel
-from poise.study.markdown import amount, bounds, points, share
+from poise.study.markdown import amount, points, share
 from poise.study.verdicts import Payoff, payoff
 
-_STYLE = {Payoff.PAYS: "green", Payoff.LIKELY: "green", Payoff.DOUBTFUL: "red", Payoff.LOSES: "red"}
+_STYLE = {Payoff.PAYS: "bold green", Payoff.LIKELY: "green", Payoff.DOUBTFUL: "red", Payoff.LOSES: "bold red"}
 
 
 def show(analysis: Analysis, console: Console) -> None:
     """Print what a terminal should see of a study; study.md has the rest."""
-    n, seed = analysis.joint.arms[0].n, analysis.seed
+    n = analysis.joint.arms[0].n
     flat = f"Flat arms alone, n = {analysis.flat.arms[0].n}"
     console.print(_affords(analysis.flat_affords, flat, analysis.unit, trees=False))
     console.print(_affords(analysis.affords, f"All arms, n = {n}", analysis.unit))
-    console.print(_duels(analysis.duels, f"Trees against flat arms, n = {n}, seed {seed}"))
-    for third in analysis.splits[0].thirds:
-        console.print(_duels(third.duels, bounds(third).capitalize()))
+    console.print(_duels(analysis))
+    console.print(_KEY, style="dim")
+
+
+_KEY = (
+    "Points of accuracy above a mix of flat arms of the same cost, with 95 % intervals; > the tree costs more (or "
+    "less) than the whole family. Coloured: the interval excludes 0; bold: and McNemar's test agrees after Holm."
+)
 
 
 def _grid(title: str, *headings: str) -> Table:
@@ -48,16 +53,18 @@ def _bought(bought: Bought | None, *, best: bool) -> Text:
     return Text(f"{bought.arm}  {share(bought.accuracy)}" if bought else "-", style="bold" if best else "")
 
 
-def _duels(duels: Sequence[Duel], title: str) -> Table:
-    grid = _grid(title, "tree", "against", "points at equal cost", "nearest", "Holm p", "verdict")
-    for duel in duels:
-        verdict = payoff(duel)
-        grid.add_row(
-            duel.tree,
-            duel.family,
-            Text(points(duel.at_equal_cost) + ("" if duel.inside else " (beyond)")),
-            duel.flat,
-            words.probability(duel.p_holm).removeprefix("= "),
-            Text(verdict.value, style=_STYLE.get(verdict, "")),
-        )
+def _duels(analysis: Analysis) -> Table:
+    """Trees down, questions across: all that every arm answered, then hard to easy."""
+    thirds = analysis.splits[0].thirds
+    headings = (f"{third.name} {words.percent(third.high)}, n = {third.n}" for third in thirds)
+    title = f"Trees against flat arms at equal cost, seed {analysis.seed}"
+    grid = _grid(title, "tree", "against", f"all, n = {analysis.joint.arms[0].n}", *headings)
+    for at, duel in enumerate(analysis.duels):
+        same = (duel, *(third.duels[at] for third in thirds))
+        grid.add_row(duel.tree, duel.family, *map(_gap, same))
     return grid
+
+
+def _gap(duel: Duel) -> Text:
+    verdict = payoff(duel)
+    return Text(points(duel.at_equal_cost) + ("" if duel.inside else " >"), style=_STYLE.get(verdict, ""))
