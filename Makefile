@@ -54,7 +54,7 @@ install: $(DEV) ## the virtual environment, with everything that developing need
 fetch: $(DEMO) ## the default model (SmolLM2-135M-Instruct, 93 MB, and our adapter merged), verified
 	$(POISE) models fetch default
 
-DEMO_TASKS := --task 'gsm_symbolic:label=word problems,templates=0-84' --task 'leg_counting:label=legs,min_animals=3,max_animals=6' --task products:min_digits=2,max_digits=2
+DEMO_TASKS := --task 'gsm_symbolic:label=word problems,templates=0-84' --task 'leg_counting:label=legs,min_animals=3,max_animals=6' --task products:label=products,min_digits=2,max_digits=2
 
 demo: fetch ## measure what ways of spending compute buy on word problems (5 to 10 minutes; again: resumes)
 	@echo 'One: eight drafts each of 50 word problems and 25 products, by the embedded model, graded and kept.'
