@@ -30,9 +30,11 @@ class ByDepth(Stepwise):
         async with run.flow() as flow:
             nodes, units = await self.first(run, flow, found)
             for depth in range(1, self.depth + 1):
-                going_on = [node for node in nodes if self.is_open(run, node)]
-                capped += [node for node in nodes if not is_answer(node) and not self.is_open(run, node)]
-                units -= len(nodes) - len(going_on)
+                going_on, ended = list[Step](), list[Step]()
+                for node in nodes:
+                    (going_on if self.is_open(run, node) else ended).append(node)
+                capped += [node for node in ended if not is_answer(node)]
+                units -= len(ended)
                 if units <= 0 or not going_on:
                     break
                 counts = self.shares(going_on, found, units, f"{run.seed}/{depth}")
