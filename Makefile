@@ -58,8 +58,8 @@ DEMO_TASKS := --task 'gsm_symbolic:label=word problems,templates=0-84' --task 'l
 
 demo: fetch ## measure what ways of spending compute buy on word problems (5 to 10 minutes; again: resumes)
 	@echo 'One: eight drafts each of 50 word problems and 25 products, by the embedded model, graded and kept.'
-	$(POISE) lab rollouts $(DEMO_TASKS) --limit 25 --seed 7 --draws 8 --out $(RUN)-pool
-	@echo; echo 'Two: what seven ways of choosing from these drafts buy, and the comparison named beforehand.'
+	$(POISE) lab rollouts $(DEMO_TASKS) --limit 25 --seed 11 --draws 8 --out $(RUN)-pool
+	@echo; echo 'Two: what seven ways of choosing from these drafts buy, and the comparisons named beforehand.'
 	$(POISE) bench --config examples/demo.toml --engine $(RUN)-pool --run $(RUN)
 	@$(POISE) report $(RUN) > /dev/null
 	@echo
