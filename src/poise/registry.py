@@ -39,6 +39,7 @@ SCORERS: Mapping[str, str] = {
     "mean_logprob": "poise.scoring.logprob:MeanLogprob",
     "self_certainty": "poise.scoring.self_certainty:SelfCertainty",
     "agreement": "poise.scoring.agreement:Agreement",
+    "surprisal": "poise.scoring.surprisal:Surprisal",
     "verifier": "poise.scoring.verifier:Verifier",
     "probe": "poise.scoring.verifier:Probe",
 }

@@ -39,7 +39,7 @@ def search(
     flat_arms: Annotated[Path | None, typer.Option(help="TOML file of flat arms. [shipped]")] = None,
     tree_arms: Annotated[Path | None, typer.Option(help="TOML file of tree arms. [shipped]")] = None,
     against: Annotated[list[str] | None, typer.Option(help="Flat methods to test trees against.")] = None,
-    scorer: Annotated[str, typer.Option(help="verifier or mean_logprob. [verifier, with PyTorch]")] = "",
+    scorer: Annotated[str, typer.Option(help="Of trees and learnt choices: as for poise ask.")] = "surprisal",
     prompt: Annotated[str, typer.Option(help="Prompt of every arm: an id, or a .md file.")] = "bare",
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Ceiling on the tokens of a draw or a path.")] = 256,
@@ -65,7 +65,7 @@ def search(
     given = {"limit": items, "tree_limit": tree_items, "draws": draws, "width": width}
     sizes = {name: _SIZES[name][quick] if size is None else size for name, size in given.items()}
     sizes["tree_limit"] = min(sizes["tree_limit"], sizes["limit"]) if tree_items is None else sizes["tree_limit"]
-    terms = Terms(prompt, _sampling(temperature, max_tokens), _verified(scorer))
+    terms = Terms(prompt, _sampling(temperature, max_tokens), scorer)
     named = {name: tuple(words) for name, words in (("tasks", task), ("against", against)) if words}
     settings = _settings(terms, (flat_arms, tree_arms), {**sizes, "seed": seed, **named})
     folder = run or Path("runs") / ("study-search-quick" if quick else "study-search")
@@ -79,15 +79,6 @@ _SIZES = {"limit": (170, 2), "tree_limit": (50, 2), "draws": (32, 4), "width": (
 
 def _torch() -> bool:
     return all(importlib.util.find_spec(package) for package in ("torch", "transformers", "safetensors"))
-
-
-def _verified(scorer: str) -> bool:
-    from poise.errors import UnknownName
-    from poise.study.arms import COSTLY, FREE
-
-    if scorer and scorer not in (COSTLY, FREE):
-        raise UnknownName("scorer", scorer, (COSTLY, FREE))
-    return scorer == COSTLY or (not scorer and _torch())
 
 
 def _sampling(temperature: float, max_tokens: int) -> Sampling:

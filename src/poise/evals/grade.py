@@ -62,4 +62,5 @@ def graded(question: Question, arm: str, trace: Trace, error: str | None = None)
         first_token_seconds=trace.first_token_seconds,
         error=error,
         wall=opened.wall if opened else 0.0,
+        prefix_reads=trace.prefix_reads,
     )

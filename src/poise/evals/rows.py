@@ -25,7 +25,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item answered by one arm. `error` is None or the class name of what went wrong (then nothing is correct)."""
+    """One item answered by one arm. `error` is None or the class name of what went wrong (then nothing is correct);
+    `prefix_reads` as in `Trace`."""
 
     item: str
     task: str
@@ -43,6 +44,7 @@ class Row:
     first_token_seconds: float | None = None
     error: str | None = None
     wall: float = 0.0
+    prefix_reads: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class TaskScore:
 @dataclass(frozen=True, slots=True)
 class ArmSummary:
     """One arm over all items. Costs are means per question; tokens are generated tokens, overrun included; `hull_gap`
-    is accuracy minus the convex hull of the other arms' (flops, accuracy) at the same cost."""
+    is accuracy minus the convex hull of the other arms' (flops, accuracy) at the same cost; `prefix_reads` is the mean
+    of what is known."""
 
     arm: str
     n: int
@@ -96,6 +99,7 @@ class ArmSummary:
     on_frontier: bool
     hull_gap: float
     tasks: tuple[TaskScore, ...]
+    prefix_reads: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

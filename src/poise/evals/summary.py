@@ -144,6 +144,7 @@ def _arm(table: _Table, index: int, watts: float) -> ArmSummary:
     correct, seconds = sum(map(_right, rows)), math.fsum(row.usage.seconds for row in rows)
     busy = math.fsum(row.usage.busy_seconds for row in rows) / n
     firsts = [row.first_token_seconds for row in rows if row.first_token_seconds is not None]
+    reads = [row.prefix_reads for row in rows if row.prefix_reads is not None]
     others = [point for other, point in enumerate(table.points) if other != index]
     return ArmSummary(
         arm=column.arm,
@@ -157,14 +158,19 @@ def _arm(table: _Table, index: int, watts: float) -> ArmSummary:
         flops=table.resampled.ratio(_at(index, _FLOPS), over=_at(index, _PRESENT)),
         seconds=stats.quantiles([row.usage.seconds for row in rows]),
         busy_seconds=busy,
-        first_token_seconds=math.fsum(firsts) / len(firsts) if firsts else None,
+        first_token_seconds=_mean(firsts),
         tokens_per_second=float(column.new_tokens.sum()) / seconds if seconds > 0 else 0.0,
         joules=watts * busy,
         money=math.fsum(row.usage.money for row in rows) / n,
         on_frontier=index in table.frontier,
         hull_gap=frontier.hull_gap(table.points[index], others) if table.n else 0.0,
         tasks=_tasks(rows),
+        prefix_reads=_mean(reads),
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
 
 
 def _tasks(rows: Sequence[Row]) -> tuple[TaskScore, ...]:

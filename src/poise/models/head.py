@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import ModelError
+from poise.models.safetensors_file import open_safetensors
 
 Array = NDArray[np.float32]
 FILE, CARD = "head.safetensors", "head.json"
@@ -129,15 +130,13 @@ def save_head(head: Head, folder: Path) -> None:
 
 
 def load_head(folder: Path) -> Head:
-    """Read a head. Raises ModelError where it is missing or broken."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+    """Read a head, with numpy alone. Raises ModelError where it is missing or broken."""
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no head that can be read there: no {CARD}, as `poise lab verifier` writes it")
     try:
         said = json.loads((folder / CARD).read_text())
-        arrays = {name: array.astype(np.float32) for name, array in load_file(folder / FILE).items()}
+        file = open_safetensors(folder / FILE)
+        arrays = {name: file.array(name) for name in file.places}
         card = HeadCard(
             said["kind"],
             said["model"],
@@ -148,7 +147,7 @@ def load_head(folder: Path) -> Head:
         )
         weights, biases, knots = (_parts(arrays, name) for name in ("weight", "bias", "knots"))
         return Head(card, arrays["mean"], arrays["scale"], weights, biases, knots)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ModelError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder}: no head that can be read there: {type(error).__name__}: {error}") from error
 
 

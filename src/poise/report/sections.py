@@ -79,7 +79,20 @@ def comparisons(summary: Summary) -> Html | None:
 
 def table(summary: Summary, looks: Mapping[str, Look]) -> Html:
     """Arms with intervals; a click on a heading sorts."""
-    headings = ("Arm", "Accuracy", "Complete", "New tokens", "FLOP", "p50", "p95", "Work", "Joules", "Hull gap", "n")
+    headings = (
+        "Arm",
+        "Accuracy",
+        "Complete",
+        "New tokens",
+        "FLOP",
+        "p50",
+        "p95",
+        "Work",
+        "Joules",
+        "Reads",
+        "Hull gap",
+        "n",
+    )
     head = el("tr", *(el("th", name, data_sort=True, tabindex="0", scope="col") for name in headings))
     rows = (
         el("tr", *_cells(arm), class_=None if arm.on_frontier else "dominated", style=f"--arm:{looks[arm.arm].colour}")
@@ -87,6 +100,7 @@ def table(summary: Summary, looks: Mapping[str, Look]) -> Html:
     )
     caption = (
         "Costs are means per question with 95 % bootstrap intervals; accuracy and completion carry Wilson intervals. "
+        "Reads: tokens run through the model over the distinct tokens of prompts and drafts; 1 where none is read twice. "
         "Hull gap: points above what mixing the other arms at random would reach at this cost. "
         f"Joules are {'metered' if summary.energy_measured else 'an estimate from busy seconds, not metered'}."
     )
@@ -151,6 +165,7 @@ def _cells(arm: ArmSummary) -> list[Html]:
         el("td", words.seconds(arm.seconds.p95), data_key=str(arm.seconds.p95)),
         el("td", words.seconds(arm.busy_seconds), data_key=str(arm.busy_seconds)),
         el("td", words.si(arm.joules), data_key=str(arm.joules)),
+        el("td", words.times(arm.prefix_reads), data_key=str(arm.prefix_reads or 0)),
         el("td", words.points(arm.hull_gap), data_key=str(arm.hull_gap)),
         el("td", str(arm.n), data_key=str(arm.n)),
     ]  # fmt: skip

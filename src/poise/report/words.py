@@ -50,6 +50,11 @@ def seconds(span: float | None) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def times(ratio: float | None) -> str:
+    """A ratio."""
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
 def count(amount: float) -> str:
     """A count with thousands separators."""
     return "-" if not math.isfinite(amount) else f"{amount:,.0f}" if amount >= 10 else f"{amount:.3g}"

@@ -16,6 +16,7 @@ from poise.errors import ConfigError
 from poise.models.head import Head, features_at
 from poise.models.reader import Asked, load_reader, read
 from poise.models.turns import Text, prompt_ids, text_ids
+from poise.scoring.verifier import lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,4 @@ def partial_card(card: Card, layers: int) -> Card:
 
 def _text(path: Path) -> Text:
     text = "".join(step.text for step in path)
-    return Text(text, path[-1].draft.finish is Finish.EOS, max(1, text.strip().count("\n") + 1))
+    return Text(text, path[-1].draft.finish is Finish.EOS, lines_of(text))

@@ -90,3 +90,8 @@ class Probe(Verifier):
     """The verifier's cheap sibling: a logistic regression on the states of a middle layer (LiLaVe, 2504.16760)."""
 
     name = "probe"
+
+
+def lines_of(text: str) -> int:
+    """How many lines of a path are written: the depth that a head is calibrated by."""
+    return max(1, text.strip().count("\n") + 1)

@@ -14,17 +14,17 @@ from poise.study.grid import Way
 
 FLAT, TREE = (Path(__file__).with_name(name) for name in ("flat.toml", "tree.toml"))
 """Files of the arms that ship."""
-COSTLY, FREE = "verifier", "mean_logprob"
-"""The scorer that needs weights of its own, and the one that takes its place."""
+LEARNT = "surprisal"
+"""The learnt scorer of the shipped arms; another may take its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What all arms of a study share. Without `verified`, what the verifier would score is scored by mean_logprob."""
+    """What all arms of a study share. `scorer` scores whatever a file wants scored by LEARNT."""
 
     prompt: str = "bare"
     sampling: Sampling = Sampling()
-    verified: bool = True
+    scorer: str = LEARNT
 
 
 def read_arms(file: Path, terms: Terms, widest: int) -> tuple[Arm, ...]:
@@ -53,7 +53,7 @@ def _under(arm: Arm, terms: Terms, file: str) -> Arm:
             f"{file}: arms.{arm.name}", arm.name, "strategy, its knobs and scorer; the study sets the rest"
         )
     strategy = dataclasses.replace(plan.strategy, prompt=terms.prompt)  # type: ignore[type-var]
-    scorer = FREE if plan.scorer == COSTLY and not terms.verified else plan.scorer
+    scorer = terms.scorer if plan.scorer == LEARNT else plan.scorer
     return Arm(arm.name, plan_of(strategy, scorer=scorer), terms.sampling)
 
 

@@ -141,6 +141,7 @@ async def test_every_item_is_answered_by_every_arm_and_graded(task: str, store: 
         usage=Usage(calls=1, prompt_tokens=9, new_tokens=3, seconds=0.5, busy_seconds=0.5, flops=1e6),
         first_token_seconds=0.1,
         wall=1.5e9,
+        prefix_reads=1.0,
     )
     assert summary_from_json(store.read(SUMMARY)) == summary == summary_of(store)
 

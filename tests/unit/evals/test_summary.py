@@ -138,6 +138,13 @@ def test_tasks_and_first_tokens_apart() -> None:
     assert summarise([row("a", "1", True)]).arms[0].first_token_seconds is None
 
 
+def test_reads_are_averaged_over_what_is_known() -> None:
+    reads = [1.0, 2.0, None]
+    rows = [row("a", f"i{place}", True, prefix_reads=read) for place, read in enumerate(reads)]
+    assert summarise(rows).arms[0].prefix_reads == pytest.approx(1.5)
+    assert summarise([row("a", "i", True)]).arms[0].prefix_reads is None
+
+
 def test_measured_joules_are_shared_out_by_work_and_estimates_are_flagged() -> None:
     rows = grid({"a": "x.", "b": "xx"}, {"a": 1e9, "b": 1e9})
     rows[0] = dataclasses.replace(rows[0], usage=dataclasses.replace(rows[0].usage, busy_seconds=4.0))

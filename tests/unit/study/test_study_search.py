@@ -16,7 +16,7 @@ from poise.study.search import ANALYSIS, PAGE, PICTURE, StudyDir, search
 from poise.study.settings import SearchSettings
 
 SAMPLING = Sampling(max_tokens=40)
-TERMS = Terms("bare", SAMPLING, verified=False)
+TERMS = Terms("bare", SAMPLING, "mean_logprob")
 FLAT_ARMS = """
 [arms.single]
 strategy = "cot"
@@ -28,13 +28,13 @@ strategy = "self_consistency"
 n = 4
 [arms.verified4]
 strategy = "weighted_vote"
-scorer = "verifier"
+scorer = "surprisal"
 n = 4
 """
 TREE_ARMS = """
 [arms.rebase4]
 strategy = "rebase"
-scorer = "verifier"
+scorer = "surprisal"
 width = 4
 [arms.dvts4]
 strategy = "dvts"
@@ -214,12 +214,12 @@ def test_arms_of_a_file_come_to_the_same_terms(arms):
 
 
 def test_what_terms_make_equal_comes_once():
-    verified, plain = read_arms(FLAT, Terms(), 32), read_arms(FLAT, TERMS, 32)
-    assert len(verified) - len(plain) == 10
-    assert not any(arm.plan.scorer == "verifier" for arm in plain)
+    learnt, plain = read_arms(FLAT, Terms(), 32), read_arms(FLAT, TERMS, 32)
+    assert len(learnt) - len(plain) == 10
+    assert not any(arm.plan.scorer == "surprisal" for arm in plain)
     assert {way_of(arm, tree=False).width for arm in plain} == {1, 2, 4, 8, 16, 32}
     trees = read_arms(TREE, Terms(), 16)
-    assert {way_of(arm, tree=True).scorer for arm in trees} == {"verifier"}
+    assert {way_of(arm, tree=True).scorer for arm in trees} == {"surprisal"}
     assert {way_of(arm, tree=True).width for arm in trees} == {4, 16}
     assert len(read_arms(TREE, TERMS, 16)) == len(trees)
 
