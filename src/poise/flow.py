@@ -9,14 +9,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from poise.core import ROOT, Ability, Finish, Message, Prompt, Role, Sampling, Score, Step
+from poise.core import ROOT, Ability, Finish, Message, Prompt, Role, Sampling, Step
 from poise.costs import Overrun, Usage
 from poise.draws import MESSAGE_TOKENS, Collected, PromptBill, prompt_bound
-from poise.errors import ConfigError, RunError, ScorerError
+from poise.errors import ConfigError, RunError
+from poise.judged import score_paths
 from poise.ledger import Grant, Ledger
 from poise.seams import Done, Engine, Watch
 from poise.stage import Stage
-from poise.trace import Drawn, Failed, Launched, Scored
+from poise.trace import Drawn, Failed, Launched
 
 
 @dataclass(slots=True, eq=False)
@@ -303,21 +304,3 @@ class LiveFlow:
 def _guess(prompt: Prompt) -> int:
     """A typical token covers four bytes; used, and flagged, only where the engine never said."""
     return sum(len(message.text.encode()) for message in prompt) // 4 + 1
-
-
-async def score_paths(stage: Stage, ledger: Ledger, steps: Sequence[Step]) -> list[Score]:
-    """Score the path of each step in one batch, and record and bill it. A scorer that breaks scores 0 and says why."""
-    if stage.scorer is None:
-        raise ConfigError("scorer", None, "the name of a scorer, since this strategy scores")
-    paths = [stage.path(step) for step in steps]
-    try:
-        scores = await stage.scorer.score(stage.request, paths)
-        if len(scores) != len(paths):
-            raise ScorerError(f"{stage.scorer.name} gave {len(scores)} scores for {len(paths)} paths")
-    except (RunError, ConfigError) as failure:  # a Score cannot be made of what is no number in [0, 1]
-        scores = [Score(0.0, failure=str(failure)) for _ in steps]
-    for step, score in zip(steps, scores, strict=True):
-        stage.scores[step.id] = score
-        stage.record(Scored(stage.now(), step.id, stage.scorer.name, score))
-        ledger.charge(score.usage)
-    return scores

@@ -17,7 +17,8 @@ from poise import prompts
 from poise.core import Ability, Finish, Pick, Prompt, Request, Sampling, Score, Step, Stopped
 from poise.costs import Budget, Load
 from poise.errors import AbilityMissing, ConfigError, NoAnswer, UnknownName
-from poise.flow import LiveFlow, score_paths
+from poise.flow import LiveFlow
+from poise.judged import score_paths
 from poise.ledger import Ledger
 from poise.seams import Engine, Flow, Plan, Scorer, Strategy
 from poise.stage import Stage

@@ -31,12 +31,3 @@ def test_systematic_resampling_is_unbiased():
     weights, offsets = [0.1, 0.2, 0.7], [(k + 0.5) / 1000 for k in range(1000)]
     totals = [sum(copies) for copies in zip(*(resample.systematic(weights, 4, u) for u in offsets), strict=True)]
     assert [total / 4000 for total in totals] == pytest.approx(weights, abs=0.002)
-
-
-@given(weights)
-def test_effective_size_is_between_one_and_all(weights):
-    assert 1 - 1e-9 <= resample.effective(weights) <= len(weights) + 1e-9
-
-
-def test_effective_size_of_equals_is_all():
-    assert resample.effective([0.3] * 7) == pytest.approx(7)

@@ -112,7 +112,8 @@ def _caption(summary: Summary) -> Text:
     n = f"n = {min(sizes)}" if len(sizes) == 1 else f"n = {min(sizes, default=0)} to {max(sizes, default=0)}"
     return Text(
         f"{n} per arm, 95 % intervals. Costs: means per question. ◆ on the frontier; hull: points above a mix of the "
-        f"other arms; reads: tokens run through the model over those of the tree. Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
+        f"other arms; reads: tokens run through the model over the distinct ones. "
+        f"Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
         f"{words.bracket(summary.hypervolume, digits=3)}.{' Draws are replayed: no seconds.' * summary.replayed}",
         style="dim",
     )

@@ -26,9 +26,3 @@ def systematic(weights: Sequence[float] | NDArray[np.float64], particles: int, o
     pointers = (np.arange(particles) + offset) / particles
     picked = np.searchsorted(ends, pointers, side="right")
     return [int(count) for count in np.bincount(np.minimum(picked, len(array) - 1), minlength=len(array))]
-
-
-def effective(weights: Sequence[float] | NDArray[np.float64]) -> float:
-    """The effective sample size 1 / sum of squares, from 1 (one particle holds all) to n (all alike)."""
-    array = np.asarray(weights, dtype=np.float64)
-    return float(array.sum() ** 2 / np.square(array).sum())

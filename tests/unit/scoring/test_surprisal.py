@@ -2,7 +2,6 @@
 
 import sys
 
-import numpy as np
 import pytest
 from commands import output_of
 from tiny_lm import dense
@@ -10,7 +9,7 @@ from tiny_lm import dense
 from poise.cli import app
 from poise.core import Draft, Finish, Kind, Request, Step
 from poise.errors import ConfigError, ModelError
-from poise.models.head import HeadCard, features_at, load_head, save_head, with_figures
+from poise.models.head import HeadCard, load_head, save_head, with_figures
 from poise.models.reader import Asked, load_reader, read
 from poise.models.turns import Text, prompt_ids, text_ids
 from poise.scoring.surprisal import Surprisal
