@@ -60,7 +60,7 @@ class Reading:
         if len(self.rows) < wanted:
             notes.append(f"Unfinished: {len(self.rows):,} of {wanted:,} rows; what follows is a partial report.")
         if self.summary.replayed:
-            notes.append("Draws were replayed from a pool: seconds, and joules made of them, were not measured.")
+            notes.append("Replayed from a pool: seconds and joules were not measured.")
         if failed:
             notes.append(f"{failed:,} of {len(self.rows):,} rows failed; they count as wrong, at what they cost.")
         return tuple(notes)
