@@ -20,6 +20,7 @@ from poise.evals.rows import Interval, Row, Summary
 from poise.evals.summary import summarise
 from poise.study.duels import Duel, duels
 from poise.study.grid import Grid, Replicates, Way, accuracy, grid_of, replicates
+from poise.study.stops import Stop, stops
 
 _THIRDS = ("hard", "middle", "easy")
 
@@ -83,8 +84,8 @@ class Split:
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """The whole study. `flat`: flat arms on all their items; `joint`: all arms on the items that trees answered too;
-    `flat_affords` and `affords`: the compute-optimal envelope of each. Holm runs over all `duels`, and over those of
-    each third by itself."""
+    `flat_affords` and `affords`: the compute-optimal envelope of each; `stops`: votes that stop by themselves, on all
+    items of flat arms. Holm runs over all `duels`, and over those of each third by itself."""
 
     unit: str
     seed: int
@@ -93,6 +94,7 @@ class Analysis:
     joint: Summary
     flat_affords: tuple[Affords, ...]
     affords: tuple[Affords, ...]
+    stops: tuple[Stop, ...]
     duels: tuple[Duel, ...]
     splits: tuple[Split, ...]
 
@@ -111,6 +113,7 @@ def analyse(
     kept = list({(row.arm, row.item): row for row in rows}.values())
     flat_ways = [way for way in ways if not way.tree]
     everything = grid_of(flat_ways, [row for row in kept if row.arm in {way.arm for way in flat_ways}])
+    of_flat = replicates(everything, seed, times)
     grid = grid_of(ways, kept)
     drawn, shared = replicates(grid, seed, times), set(grid.items)
     most = max((len(each) for each in grades.values()), default=0)
@@ -122,8 +125,9 @@ def analyse(
         ways=tuple(ways),
         flat=_summary([row for row in kept if row.arm in everything.arms], seed),
         joint=_summary([row for row in kept if row.item in shared and row.arm in grid.arms], seed),
-        flat_affords=affords(everything, replicates(everything, seed, times), budgets(everything)),
+        flat_affords=affords(everything, of_flat, budgets(everything)),
         affords=affords(grid, drawn, budgets(grid)),
+        stops=stops(everything, of_flat),
         duels=duels(grid, drawn, against),
         splits=tuple(
             Split(first + 1, most, thirds(grid, difficulty(grades, first), against, seed, times))

@@ -28,6 +28,7 @@ def page(settings: SearchSettings, analysis: Analysis, model: str) -> str:
         _affords(analysis.affords, analysis.unit),
         f"### Flat arms alone, on all items (n = {analysis.flat.arms[0].n})",
         _affords(analysis.flat_affords, analysis.unit, trees=False),
+        *_stops(analysis),
         "## By difficulty",
         _DIFFICULTY,
         *(part for split in analysis.splits for part in _split(split, analysis.unit)),
@@ -47,6 +48,10 @@ _AFFORDS = (
     "Accuracy in per cent with a 95 % interval by cluster bootstrap. The best of many flatters itself: `repeated` is "
     "the share of bootstrap replicates that choose the same arm, `left out` the accuracy of those choices on items "
     "that they were not made on."
+)
+_STOPS = (
+    "Accuracy above what fixed votes, and mixes of two of them, reach at the same cost: the upper convex hull of the "
+    "single draw and all self_consistency arms, drawn anew in every replicate of the bootstrap."
 )
 _DIFFICULTY = (
     "An item's difficulty is the share of its recorded draws that are right. Flat arms choose from those very draws: "
@@ -114,6 +119,14 @@ def _duels(duels: Sequence[Duel]) -> str:
         for duel in duels
     ]  # fmt: skip
     return _table(heads, rows)
+
+
+def _stops(analysis: Analysis) -> list[str]:
+    if not analysis.stops:
+        return []
+    heads = ("arm", "cost", "above the hull of fixed votes, points")
+    rows = [(f"`{one.arm}`", amount(one.cost, analysis.unit), points(one.above)) for one in analysis.stops]
+    return [f"## Votes that stop by themselves, on all items (n = {analysis.stops[0].n})", _STOPS, _table(heads, rows)]
 
 
 def _affords(found: Sequence[Affords], unit: str, *, trees: bool = True) -> str:

@@ -23,6 +23,8 @@ def show(analysis: Analysis, console: Console) -> None:
     flat = f"Flat arms alone, n = {analysis.flat.arms[0].n}"
     console.print(_affords(analysis.flat_affords, flat, analysis.unit, trees=False))
     console.print(_affords(analysis.affords, f"All arms, n = {n}", analysis.unit))
+    if analysis.stops:
+        console.print(_stops(analysis))
     console.print(_duels(analysis))
     console.print(_KEY, style="dim")
 
@@ -51,6 +53,15 @@ def _affords(found: Sequence[Affords], title: str, unit: str, *, trees: bool = T
 
 def _bought(bought: Bought | None, *, best: bool) -> Text:
     return Text(f"{bought.arm}  {share(bought.accuracy)}" if bought else "-", style="bold" if best else "")
+
+
+def _stops(analysis: Analysis) -> Table:
+    title = f"Votes that stop by themselves, points above the hull of fixed votes, n = {analysis.stops[0].n}"
+    grid = _grid(title, "arm", "cost", "above")
+    for one in analysis.stops:
+        style = "green" if one.above.low > 0 else "red" if one.above.high < 0 else ""
+        grid.add_row(one.arm, amount(one.cost, analysis.unit), Text(points(one.above), style=style))
+    return grid
 
 
 def _duels(analysis: Analysis) -> Table:

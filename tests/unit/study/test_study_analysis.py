@@ -11,6 +11,7 @@ from poise.evals.rows import Row
 from poise.study.analysis import affords, analyse, budgets, difficulty, thirds
 from poise.study.duels import duels
 from poise.study.grid import Way, grid_of, replicates
+from poise.study.stops import stops
 from poise.study.verdicts import Payoff, payoff
 
 SINGLE, VOTE2, VOTE8 = (
@@ -93,6 +94,20 @@ def test_the_winner_of_noise_is_worth_less_where_it_was_not_chosen():
     assert found.best.accuracy.mean > 0.58
     assert found.best.left_out < found.best.accuracy.mean - 0.03
     assert found.best.repeated < 0.9
+
+
+def test_a_vote_that_stops_is_held_against_mixes_of_fixed_votes():
+    stopped = Way("adaptive8", "adaptive_consistency", width=8)
+    COSTS["adaptive8"] = 5e9
+    ways = (SINGLE, VOTE2, VOTE8, stopped)
+    made = grid(rows_of(RIGHT | {"adaptive8": 40}), ways)
+    [found] = stops(made, replicates(made, 0, 300))
+    assert (found.arm, found.n, found.cost) == ("adaptive8", N, 5e9)
+    assert found.above.mean == pytest.approx(40 / N - (25 + 15 * 3 / 6) / N)
+    assert 0 < found.above.low < found.above.mean < found.above.high
+    worse = grid(rows_of(RIGHT | {"adaptive8": 25}), ways)
+    assert stops(worse, replicates(worse, 0, 300))[0].above.high < 0
+    assert stops(grid(), replicates(grid(), 0, 10)) == ()
 
 
 def test_a_tree_meets_the_nearest_arm_and_the_mix_of_its_cost():
