@@ -1,4 +1,4 @@
-"""The loss of next tokens, without ever holding all the logits: chunk by chunk, with the gradient found on the way."""
+"""The loss of tokens, without ever holding all the logits: chunk by chunk, with the gradient found on the way."""
 
 from __future__ import annotations
 
@@ -10,36 +10,40 @@ from torch import Tensor
 _ROWS = 512
 
 
-class NextTokenLoss(torch.autograd.Function):
-    """Mean cross-entropy of hidden states [n, width] against token ids [n], through a head [vocabulary, width] that is
-    not trained. Memory: one chunk of logits. The gradient with respect to the hidden states is found in the forward
+class TokenLosses(torch.autograd.Function):
+    """Cross-entropy of hidden states [n, width] against token ids [n], one each, through a head [vocabulary, width] that
+    is not trained. Memory: one chunk of logits. The gradient with respect to the hidden states is found in the forward
     pass, so the head's products run once."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, head: Tensor) -> Tensor:
-        """Sum over chunks of rows."""
-        n = hidden.shape[0]
-        gradient = torch.empty_like(hidden) if hidden.requires_grad or ctx.needs_input_grad[0] else None
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for start in range(0, n, _ROWS):
+        """Losses [n] in float32, by chunks of rows."""
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        found = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        for start in range(0, len(hidden), _ROWS):
             rows, wanted = hidden[start : start + _ROWS], targets[start : start + _ROWS]
             logs = torch.log_softmax((rows @ head.T).float(), -1)
-            total -= logs.gather(1, wanted[:, None]).sum()
+            found[start : start + _ROWS] = -logs.gather(1, wanted[:, None])[:, 0]
             if gradient is not None:
                 shares = logs.exp_()
                 shares[torch.arange(len(wanted), device=rows.device), wanted] -= 1
-                gradient[start : start + _ROWS] = (shares.to(head.dtype) @ head) / n
+                gradient[start : start + _ROWS] = shares.to(head.dtype) @ head
         ctx.save_for_backward(gradient)
-        return total / n
+        return found
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
-        """The stored gradient, scaled."""
+        """The stored gradient, scaled row by row."""
         (gradient,) = ctx.saved_tensors
-        return gradient * outputs[0].to(gradient.dtype), None, None
+        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
+
+
+def token_losses(hidden: Tensor, targets: Tensor, head: Tensor) -> Tensor:
+    """Cross-entropy of each token, [n] in nats. See TokenLosses."""
+    losses: Tensor = TokenLosses.apply(hidden, targets, head)  # type: ignore[no-untyped-call]
+    return losses
 
 
 def next_token_loss(hidden: Tensor, targets: Tensor, head: Tensor) -> Tensor:
-    """Mean cross-entropy in nats per token. See NextTokenLoss."""
-    loss: Tensor = NextTokenLoss.apply(hidden, targets, head)  # type: ignore[no-untyped-call]
-    return loss
+    """Mean cross-entropy in nats per token."""
+    return token_losses(hidden, targets, head).mean()

@@ -54,7 +54,7 @@ def choose(logits: Tensor, samplings: Sequence[Sampling], numbers: Sequence[floa
             weights = shares.clone()
             for row in narrow:
                 weights[row] = _nucleus(shares[row], samplings[row].top_p)
-        tokens = _inverse(weights, torch.tensor(numbers, dtype=torch.float64, device=device))
+        tokens = inverse(weights, torch.tensor(numbers, dtype=torch.float64, device=device))
         if greedy := [row for row, heat in enumerate(heats) if heat == 0]:
             tokens[greedy] = logits[greedy].argmax(-1)
     most = max((sampling.top_logprobs or 0 for sampling in samplings), default=0)
@@ -80,7 +80,7 @@ def _log(shares: Tensor) -> Tensor:
     return shares.clamp_min(torch.finfo(shares.dtype).tiny).log()
 
 
-def _inverse(shares: Tensor, numbers: Tensor) -> Tensor:
+def inverse(shares: Tensor, numbers: Tensor) -> Tensor:
     """The first token at which the summed shares pass the number; sums in two levels, the outer one in float64."""
     rows, vocabulary = shares.shape
     width = 256

@@ -1,0 +1,1 @@
+"""Teaching a model to think before its tokens: data, objective and training of Quiet-STaR."""

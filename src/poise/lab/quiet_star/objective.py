@@ -1,0 +1,125 @@
+"""The loss of Quiet-STaR (section 4.4 of the paper): next tokens with and without thoughts, REINFORCE on thoughts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from poise.errors import ConfigError
+from poise.lab.objective import token_losses
+from poise.models.quiet_star.model import QuietStar
+from poise.models.quiet_star.thoughts import Thoughts, parallel
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """`base_loss_beta` and `mixed_loss_beta`: of the two cross-entropies; `policy_loss_beta`: of REINFORCE, whose
+    log-probabilities are taken at `reinforce_temperature`. Raises ConfigError."""
+
+    base_loss_beta: float = 0.5
+    mixed_loss_beta: float = 0.5
+    policy_loss_beta: float = 1.0
+    reinforce_temperature: float = 3.0
+
+    def __post_init__(self) -> None:
+        for knob in ("base_loss_beta", "mixed_loss_beta", "policy_loss_beta"):
+            if not getattr(self, knob) >= 0:
+                raise ConfigError(knob, getattr(self, knob), "0 or more")
+        if not self.reinforce_temperature > 0:
+            raise ConfigError("reinforce_temperature", self.reinforce_temperature, "above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """`total`: what is minimised. `base` and `mixed`: nats per token; `first`: of the mixed ones those of the very next
+    token. `reward`: mean over places of what a thought saves over the talk, in nats; `helped`: the share of places
+    where it saves anything; `weight`: mean mixing weight. All but `total` carry no gradient."""
+
+    total: Tensor
+    base: float
+    mixed: float
+    first: float
+    reward: float
+    helped: float
+    weight: float
+
+
+def quiet_star_loss(
+    model: QuietStar, ids: Tensor, counted: Tensor, numbers: Tensor, weights: LossWeights, filler: int | None = None
+) -> Losses:
+    """Of texts `ids` [batch, length]; `counted` [batch, length] says which tokens are to be predicted well. `numbers`
+    [n_passes * batch, length, n]: by which thoughts are sampled, the passes of one text side by side. With `filler`
+    (see `parallel`) nothing is sampled, and so nothing reinforced.
+
+    The reward of a thought at place j is the sum over its talk of NLL without minus NLL with it; its advantage is what
+    that is above the mean of the passes, and nothing where it is below. Raises ConfigError where nothing is counted.
+    Cost: forward and backward through n_passes * batch texts of 1 + columns passes."""
+    passes = model.config.n_passes
+    ids, counted = ids.repeat_interleave(passes, 0), counted.repeat_interleave(passes, 0)
+    if not bool(counted[:, 1:].any()):
+        raise ConfigError("counted", 0, "at least one token after the first of a text")
+    found = parallel(model, ids, numbers, filler=filler)
+    talked = _valid(counted, model.config.n_ahead_talk)
+    head = model.model.get_output_embeddings().weight
+    base = _spread(found.base[:, :-1], ids[:, 1:], counted[:, 1:], head)
+    mixed = _talk_losses(found, ids, talked, head)
+    saved = (_ahead(base, mixed.shape[-1]) - mixed).detach() * talked
+    reward = saved.sum(-1)
+    some = talked.any(-1)
+    total = weights.base_loss_beta * base.sum() / counted[:, 1:].sum()
+    total = total + weights.mixed_loss_beta * mixed.sum() / talked.sum()
+    if filler is None and found.tokens.shape[-1] and weights.policy_loss_beta:
+        total = total + weights.policy_loss_beta * _policy(found, advantages(reward, passes), some, head, weights)
+    return Losses(
+        total,
+        float(base.detach().sum() / counted[:, 1:].sum()),
+        float(mixed.detach().sum() / talked.sum()),
+        float(mixed.detach()[..., 0].sum() / talked[..., 0].sum()),
+        float(reward.sum() / some.sum()),
+        float((reward > 0).sum() / some.sum()),
+        float((found.weights.detach() * talked).sum() / talked.sum()),
+    )
+
+
+def advantages(reward: Tensor, passes: int) -> Tensor:
+    """Rewards [passes * batch, length], passes of one text side by side, above the mean of their passes; 0 below it."""
+    grouped = reward.view(-1, passes, reward.shape[-1])
+    return (grouped - grouped.mean(1, keepdim=True)).clamp(min=0).view_as(reward)
+
+
+def _valid(counted: Tensor, talk: int) -> Tensor:
+    """[batch, length, talk]: whether token j + 1 + i of a text is there and counts."""
+    gone = torch.zeros_like(counted[:, :talk])
+    wide = torch.cat((counted, gone), 1)
+    return torch.stack([wide[:, 1 + i : 1 + i + counted.shape[1]] for i in range(talk)], -1)
+
+
+def _spread(states: Tensor, targets: Tensor, where: Tensor, head: Tensor) -> Tensor:
+    """Losses of the tokens that count, 0 for the others; in the shape of `where`."""
+    losses = token_losses(states[where].to(head.dtype), targets[where], head)
+    return torch.zeros(where.shape, device=losses.device).index_put((where,), losses)
+
+
+def _talk_losses(found: Thoughts, ids: Tensor, talked: Tensor, head: Tensor) -> Tensor:
+    length, talk = talked.shape[1:]
+    place = torch.arange(length, device=ids.device)[:, None] + 1 + torch.arange(talk, device=ids.device)
+    return _spread(found.mixed, ids[:, place.clamp(max=length - 1)], talked, head)
+
+
+def _ahead(base: Tensor, talk: int) -> Tensor:
+    """Of losses [batch, length - 1] those of each talk, [batch, length, talk]; 0 beyond the end."""
+    wide = torch.cat((base.detach(), torch.zeros(len(base), talk, device=base.device)), 1)
+    return torch.stack([wide[:, i : i + base.shape[1] + 1] for i in range(talk)], -1)
+
+
+def _policy(found: Thoughts, advantage: Tensor, some: Tensor, head: Tensor, weights: LossWeights) -> Tensor:
+    """REINFORCE: advantage times minus the log-probability of the thought, mean over places."""
+    chosen = some & (advantage > 0)
+    if not bool(chosen.any()):
+        return found.base.sum() * 0.0
+    states = found.sources[chosen] / weights.reinforce_temperature  # through a head without bias: the logits, divided
+    losses = token_losses(states.flatten(0, 1).to(head.dtype), found.tokens[chosen].flatten(), head)
+    unlikely = losses.view(-1, found.tokens.shape[-1]).sum(-1)
+    return (advantage[chosen] * unlikely).sum() / some.sum()

@@ -1,0 +1,139 @@
+"""Thoughts at every position of a text at once (section 4.2 of the paper), and at its end alone.
+
+A pass adds one column: the next thought token of every position. What such a token sees is the text up to its position
+and the columns before it at that same position, so the mask is causal over the text and diagonal over each column.
+Thoughts are scratch: no text position ever sees one, and leaving one out changes nothing anywhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poise.errors import ConfigError
+from poise.models.quiet_star.model import QuietStar
+from poise.models.sampling import inverse
+
+_ROWS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Thoughts:
+    """`base` [batch, length, width]: states without thoughts. `mixed` [batch, length, talk, width]: at [b, j, i] the
+    state that predicts token j + 1 + i after the thought at j; `weights` [batch, length, talk] its mixing weights.
+    `tokens` [batch, length, n] of the thoughts; `sources` [batch, length, n, width]: what each was sampled from."""
+
+    base: Tensor
+    mixed: Tensor
+    weights: Tensor
+    tokens: Tensor
+    sources: Tensor
+
+
+def new_cache(model: QuietStar) -> Any:
+    """An empty cache of keys and values."""
+    from transformers import DynamicCache
+
+    return DynamicCache(config=model.model.config)
+
+
+def parallel(model: QuietStar, ids: Tensor, numbers: Tensor, *, filler: int | None = None) -> Thoughts:
+    """Think at every position of texts `ids` [batch, length]. `numbers` [batch, length, n]: uniform in [0, 1), by which
+    thought tokens are sampled at temperature 1; with `filler` every thought token is that one (the pause-token
+    control). The talk reads the true next tokens of the text; where
+    the text has ended it reads its last token again, and what it says there means nothing.
+
+    Cost: 1 + columns passes over the texts. Raises ConfigError for texts that leave no room for thoughts."""
+    batch, length = ids.shape
+    _check(model, length)
+    columns = _Columns(model, ids)
+    start, end = (mark.expand(batch, length, -1) for mark in model.marks())
+    state, tokens, sources = columns.add(start), list[Tensor](), list[Tensor]()
+    for place in range(model.config.thought_tokens):
+        chosen = torch.full_like(ids, filler) if filler is not None else _sampled(model, state, numbers[..., place])
+        tokens.append(chosen)
+        sources.append(state)
+        state = columns.add(model.embedded(chosen))
+    mixed, weights = [], []
+    state = columns.add(end)
+    for ahead in range(model.config.n_ahead_talk):
+        if ahead:
+            state = columns.add(model.embedded(_shifted(ids, ahead)))
+        one, weight = model.mixed(_shifted(columns.base, ahead), state)
+        mixed.append(one)
+        weights.append(weight)
+    told = torch.stack(tokens, -1) if tokens else ids.new_zeros(batch, length, 0)
+    begun = torch.stack(sources, -2) if sources else columns.base[:, :, None][:, :, :0]
+    return Thoughts(columns.base, torch.stack(mixed, -2), torch.stack(weights, -1), told, begun)
+
+
+def at_end(model: QuietStar, base: Tensor, cache: Any, position: int, numbers: Tensor) -> Tensor:
+    """Think at the end of texts alone: `base` [batch, width] are the states of their last tokens, which stand at
+    `position`; `cache` holds their keys and is left as it was. `numbers` [batch, n] as in `parallel`. Returns the mixed
+    states [batch, width] that predict what comes next. Cost: n_ahead - 1 passes over one place."""
+    batch, kept = len(base), cache.get_seq_length()
+    start, end = (mark.expand(batch, 1, -1) for mark in model.marks())
+
+    def passed(embeddings: Tensor) -> Tensor:
+        nonlocal position
+        position += 1
+        seen = cache.get_seq_length() + 1
+        mask = torch.zeros(1, 1, 1, seen, dtype=embeddings.dtype, device=embeddings.device)
+        where = torch.full((batch, 1), position, device=embeddings.device)
+        return model.states(embeddings, mask, where, cache)[:, 0]
+
+    state = passed(start)
+    for place in range(model.config.thought_tokens):
+        state = passed(model.embedded(_sampled(model, state, numbers[:, place])[:, None]))
+    thought = passed(end)
+    cache.crop(kept - cache.get_seq_length())  # negative: so many off the end
+    return model.mixed(base, thought)[0]
+
+
+class _Columns:
+    """The text, and columns of thoughts behind it."""
+
+    def __init__(self, model: QuietStar, ids: Tensor) -> None:
+        self.model, self.cache = model, new_cache(model)
+        length, device = ids.shape[1], ids.device
+        kind = model.model.get_input_embeddings().weight.dtype
+        barred = torch.full((length, length), float("-inf"), dtype=kind, device=device)
+        self.mask = barred.triu(1)
+        self.own = barred.masked_fill(torch.eye(length, dtype=torch.bool, device=device), 0.0)
+        self.positions = torch.arange(length, device=device)[None]
+        self.base = self._states(model.embedded(ids))
+
+    def add(self, embeddings: Tensor) -> Tensor:
+        """States [batch, length, width] of one more column."""
+        self.mask, self.positions = torch.cat((self.mask, self.own), -1), self.positions + 1
+        return self._states(embeddings)
+
+    def _states(self, embeddings: Tensor) -> Tensor:
+        where = self.positions.expand(len(embeddings), -1)
+        return self.model.states(embeddings, self.mask[None, None], where, self.cache)
+
+
+def _check(model: QuietStar, length: int) -> None:
+    room = model.window - model.config.columns
+    if not 1 <= length <= room:
+        raise ConfigError("tokens of a text", length, f"1 to {room}: the model's window, less room for thoughts")
+
+
+@torch.no_grad()
+def _sampled(model: QuietStar, states: Tensor, numbers: Tensor) -> Tensor:
+    """One token per state and number, at temperature 1. A few hundred at a time: logits are wide."""
+    flat, wanted = states.detach().flatten(0, -2), numbers.flatten().double()
+    starts = range(0, len(flat), _ROWS)
+    shares = (torch.softmax(model.logits(flat[start : start + _ROWS]).float(), -1) for start in starts)
+    chosen = [inverse(each, wanted[start : start + _ROWS]) for start, each in zip(starts, shares, strict=True)]
+    return torch.cat(chosen).view(numbers.shape)
+
+
+def _shifted(values: Tensor, ahead: int) -> Tensor:
+    """Of each position what stands `ahead` positions on; the last one where the text has ended."""
+    if not ahead:
+        return values
+    return torch.cat((values[:, ahead:], values[:, -1:].expand(-1, min(ahead, values.shape[1]), *values.shape[2:])), 1)

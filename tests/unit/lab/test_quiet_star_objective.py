@@ -1,0 +1,94 @@
+"""The loss of Quiet-STaR against the same sums written out place by place."""
+
+import pytest
+import torch
+from tiny_lm import llama, tokenizer
+
+from poise.errors import ConfigError
+from poise.lab.quiet_star.objective import LossWeights, advantages, quiet_star_loss
+from poise.models.quiet_star.config import QuietStarConfig
+from poise.models.quiet_star.model import QuietStar
+from poise.models.quiet_star.thoughts import parallel
+
+IDS = torch.tensor([[5, 9, 77, 41, 9, 130, 12, 1], [200, 3, 3, 18, 99, 7, 250, 1]])
+COUNTED = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0, 0, 0]], dtype=torch.bool)
+CONFIG = QuietStarConfig(n_ahead=5, n_ahead_talk=3, n_passes=2)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(7)
+    made = QuietStar(llama(), tokenizer(), CONFIG)
+    torch.nn.init.normal_(made.mixer.last.weight, std=0.5)
+    for parameter in made.model.parameters():
+        parameter.requires_grad_(False)
+    return made
+
+
+def numbers(seed=0):
+    size = (CONFIG.n_passes * len(IDS), IDS.shape[1], CONFIG.thought_tokens)
+    return torch.rand(size, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def nll(model, state, token):
+    return float(-torch.log_softmax(model.logits(state).float(), -1)[token])
+
+
+def test_it_is_what_it_says(model):
+    found = quiet_star_loss(model, IDS, COUNTED, numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
+    ids, counted = (part.repeat_interleave(CONFIG.n_passes, 0) for part in (IDS, COUNTED))
+    with torch.no_grad():
+        told = parallel(model, ids, numbers())
+    length, base, mixed, rewards, places = ids.shape[1], [], [], {}, 0
+    for row in range(len(ids)):
+        base += [nll(model, told.base[row, j], ids[row, j + 1]) for j in range(length - 1) if counted[row, j + 1]]
+        for j in range(length):
+            talk = [i for i in range(CONFIG.n_ahead_talk) if j + 1 + i < length and counted[row, j + 1 + i]]
+            pairs = [
+                (
+                    nll(model, told.base[row, j + i], ids[row, j + 1 + i]),
+                    nll(model, told.mixed[row, j, i], ids[row, j + 1 + i]),
+                )
+                for i in talk
+            ]
+            mixed += [with_it for _, with_it in pairs]
+            rewards[row, j] = sum(without - with_it for without, with_it in pairs)
+            places += bool(talk)
+    policy = 0.0
+    for (row, j), reward in rewards.items():
+        other = rewards[row ^ 1, j]
+        above = max(reward - (reward + other) / 2, 0)
+        logs = torch.log_softmax(model.logits(told.sources[row, j]).float() / 3.0, -1)
+        policy -= above * float(logs.gather(1, told.tokens[row, j][:, None]).sum())
+    assert found.base == pytest.approx(sum(base) / len(base), rel=1e-4)
+    assert found.mixed == pytest.approx(sum(mixed) / len(mixed), rel=1e-4)
+    assert found.reward == pytest.approx(sum(rewards.values()) / places, abs=1e-4)
+    expected = 0.5 * found.base + 0.5 * found.mixed + 0.7 * policy / places
+    assert float(found.total.detach()) == pytest.approx(expected, rel=1e-3)
+
+
+def test_gradients_reach_thoughts_marks_and_mixing(model):
+    quiet_star_loss(model, IDS, COUNTED, numbers(), LossWeights()).total.backward()
+    for parameter in (model.start, model.end, *model.mixer.parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_a_filler_reinforces_nothing(model):
+    one = quiet_star_loss(model, IDS, COUNTED, numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
+    other = quiet_star_loss(model, IDS, COUNTED, numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
+    assert float(one.total.detach()) == pytest.approx(float(other.total.detach()))
+
+
+def test_advantages_are_above_the_mean_of_their_own_passes():
+    reward = torch.tensor([[1.0, 0.0], [3.0, 0.0], [10.0, -4.0], [10.0, 2.0]])
+    assert advantages(reward, 2).tolist() == [[0, 0], [1, 0], [0, 0], [0, 3]]
+    assert not advantages(reward, 1).any()
+
+
+def test_nothing_to_predict_is_refused(model):
+    with pytest.raises(ConfigError, match="counted"):
+        quiet_star_loss(model, IDS, torch.zeros_like(COUNTED), numbers(), LossWeights())
+    for knob, bad in (("base_loss_beta", -1.0), ("reinforce_temperature", 0.0), ("policy_loss_beta", float("nan"))):
+        with pytest.raises(ConfigError, match=knob):
+            LossWeights(**{knob: bad})
