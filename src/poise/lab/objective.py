@@ -11,8 +11,8 @@ _ROWS = 512
 
 
 class TokenLosses(torch.autograd.Function):
-    """Cross-entropy of hidden states [n, width] against token ids [n], one each, through a head [vocabulary, width] that
-    is not trained. Memory: one chunk of logits. The gradient with respect to the hidden states is found in the forward
+    """Cross-entropy of hidden states [n, width] against token ids [n], one each, by a head [vocabulary, width] that is
+    not trained. Memory: one chunk of logits. The gradient with respect to the hidden states is found in the forward
     pass, so the head's products run once."""
 
     @staticmethod
