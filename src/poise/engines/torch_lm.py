@@ -11,8 +11,7 @@ from poise.core import Ability, Delta, Prompt, Sampling
 from poise.costs import Card, Load, Overrun
 from poise.engines.torch_worker import Call, Decoder, Worker
 from poise.errors import ConfigError, EngineError, EngineRefused
-from poise.models.dense import DenseModel, load_dense
-from poise.models.quiet import quiet
+from poise.models.dense import DenseModel, load_dense, with_adapter
 from poise.models.turns import prompt_ids
 from poise.seams import Stream
 
@@ -48,7 +47,7 @@ class TorchLM:
         loaded = load_dense(model, dtype) if isinstance(model, str) else model
         if not loaded.tokenizer.chat_template:
             raise ConfigError("model", loaded.name, "a model whose tokenizer has a chat template")
-        self._model = _with_adapter(loaded.model, adapter) if adapter else loaded.model
+        self._model = with_adapter(loaded.model, adapter) if adapter else loaded.model
         self._tokenizer = loaded.tokenizer
         self.name, self.context = name, min(context or CONTEXT, loaded.card.context or CONTEXT)
         self.slots = slots or _slots(loaded.card, self.context)
@@ -140,16 +139,6 @@ def _slots(card: Card, context: int) -> int:
     """Rows whose keys and values, 16 bits each, take CACHE_BYTES at most; grouped heads make them smaller than that."""
     row = 4 * card.layers * card.attention_width * context
     return max(1, min(SLOTS, CACHE_BYTES // row)) if row else SLOTS
-
-
-def _with_adapter(model: Any, folder: str) -> Any:
-    from peft import PeftModel
-
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, folder).merge_and_unload()
-    except (OSError, ValueError, RuntimeError) as error:  # no such folder; no adapter; other shapes
-        raise ConfigError("adapter", folder, f"a folder with an adapter for this model ({error})") from error
 
 
 def _ends(loaded: DenseModel) -> frozenset[int]:

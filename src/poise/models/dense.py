@@ -80,6 +80,17 @@ def load_dense(name: str = "default", dtype: str = "auto", device: str = "auto")
     return DenseModel(name, model, tokenizer, card_from_config(model.config.to_dict(), name))
 
 
+def with_adapter(model: Any, folder: str) -> Any:
+    """A model with the adapter of a folder (peft's layout) merged in. Raises ConfigError for one that does not fit."""
+    from peft import PeftModel
+
+    try:
+        with quiet():
+            return PeftModel.from_pretrained(model, folder).merge_and_unload()
+    except (OSError, ValueError, RuntimeError) as error:  # no such folder; no adapter; other shapes
+        raise ConfigError("adapter", folder, f"a folder with an adapter for this model ({error})") from error
+
+
 def _libraries() -> tuple[Any, Any]:
     try:
         import torch

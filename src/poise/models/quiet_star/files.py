@@ -1,0 +1,92 @@
+"""A trained Quiet-STaR on disk: its own numbers beside a LoRA adapter in peft's layout; the base stays where it is.
+
+quiet_star.json         the configuration, and the hash of the numbers
+quiet_star.safetensors  start and end embeddings and the mixing head
+adapter_config.json, adapter_model.safetensors, poise.json    as `poise lab train` leaves them (see `models.adapter`)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from poise.errors import ConfigError, ModelError, PoiseError
+from poise.models.adapter import read_adapter
+from poise.models.dense import DenseModel, load_dense, with_adapter
+from poise.models.quiet_star.config import Bound, QuietStarConfig
+from poise.models.quiet_star.model import QuietStar
+
+NUMBERS, SETTINGS = "quiet_star.safetensors", "quiet_star.json"
+FORMAT = 1
+
+
+def is_quiet_star(folder: Path) -> bool:
+    """Whether a folder holds one."""
+    return (folder / SETTINGS).is_file()
+
+
+def save_numbers(model: QuietStar, folder: Path) -> None:
+    """Write configuration, embeddings and mixing head (2 bytes a number); the adapter is written by
+    `poise.lab.export.export`. Raises ModelError for numbers that are not finite."""
+    import torch
+    from safetensors.torch import save
+
+    state = own_state(model)
+    for name, numbers in state.items():
+        if not torch.isfinite(numbers).all():
+            raise ModelError(f"{name} holds numbers that are not finite; nothing is written")
+    whole = save({name: numbers.to("cpu", torch.bfloat16).contiguous() for name, numbers in state.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    said = dataclasses.asdict(model.config) | {"bound": model.config.bound.value}
+    settings = {"format": FORMAT, "config": said, "sha256": hashlib.sha256(whole).hexdigest()}
+    (folder / NUMBERS).write_bytes(whole)
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def own_state(model: QuietStar) -> dict[str, Any]:
+    """The numbers that are not the base's and not the adapter's, by name."""
+    found = {"start": model.start.detach(), "end": model.end.detach()}
+    return found | {f"mixer.{name}": value.detach() for name, value in model.mixer.state_dict().items()}
+
+
+def load_quiet_star(folder: Path, base: str = "", dtype: str = "auto") -> tuple[QuietStar, DenseModel]:
+    """The model with thoughts in `folder`, its adapter merged, and the base that it was put on: `base`, or the one that
+    it was trained for by name.
+
+    Raises ConfigError for a folder of something else (a stock model would answer too, only without thoughts) and for
+    another base, ModelError for broken files and weights that cannot be had."""
+    if not is_quiet_star(folder):
+        raise ConfigError("quiet_star", str(folder), f"a folder with {SETTINGS}, as `poise lab quiet-star` writes it")
+    config, numbers = _read(folder)
+    adapter = read_adapter(folder)
+    loaded = load_dense(base or adapter.base.name, dtype)
+    width = loaded.model.get_input_embeddings().weight.shape[1]
+    wanted = (loaded.model.config.model_type, loaded.model.config.vocab_size)
+    trained = (adapter.base.architecture, adapter.base.vocabulary)
+    if numbers["start"].shape != (width,) or wanted != trained:
+        raise ConfigError("base", loaded.name, f"the base of this checkpoint, {adapter.base}")
+    merged = with_adapter(loaded.model, str(folder))
+    made = QuietStar(merged, loaded.tokenizer, config)
+    made.start.data.copy_(numbers.pop("start"))
+    made.end.data.copy_(numbers.pop("end"))
+    made.mixer.load_state_dict({name.removeprefix("mixer."): value for name, value in numbers.items()})
+    return made.eval().requires_grad_(False), dataclasses.replace(loaded, model=merged)
+
+
+def _read(folder: Path) -> tuple[QuietStarConfig, dict[str, Any]]:
+    from safetensors.torch import load
+
+    try:
+        said = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        whole = (folder / NUMBERS).read_bytes()
+        if said["format"] != FORMAT or hashlib.sha256(whole).hexdigest() != said["sha256"]:
+            raise ModelError(f"{folder}: {NUMBERS} is not the file that {SETTINGS} tells of")
+        config = QuietStarConfig(**{**said["config"], "bound": Bound(said["config"]["bound"])})
+        return config, {name: value.float() for name, value in load(whole).items()}
+    except PoiseError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: no Quiet-STaR that can be read: {type(error).__name__}: {error}") from error
