@@ -14,7 +14,8 @@ from poise.errors import ConfigError
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Ceilings on one request; None = no ceiling. `new_tokens` counts generated tokens (cancelled, failed, judge and
-    probe tokens too), `total_tokens` adds prompts, `seconds` is the deadline counted from the start of solving."""
+    probe tokens too), `total_tokens` adds prompts, `calls` are draws, `seconds` is the deadline counted from the start
+    of solving."""
 
     new_tokens: int | None = None
     total_tokens: int | None = None

@@ -18,6 +18,9 @@ class Grant:
     money: float
 
 
+_CEILINGS = tuple(knob.name for knob in fields(Budget) if knob.name != "seconds")
+
+
 class Ledger:
     """What a run may spend, has spent, and has promised to draws in flight. A fork's ledger has a parent, and every
     grant and bill of the fork counts there too. Seconds are kept by the clock, not here."""
@@ -53,22 +56,34 @@ class Ledger:
         if self.parent:
             self.parent.charge(usage)
 
+    def affords(self, cost: Usage, most: int) -> int:
+        """How many times `cost`, `most` at most, fit under every ceiling beside what is spent and promised. What costs
+        nothing always fits."""
+        fits = most
+        for name in _CEILINGS:
+            ceiling, each = getattr(self.budget, name), _counted(cost, name)
+            if ceiling is not None and each > 0:
+                fits = min(fits, max(int((ceiling - self._used(name)) / each), 0))
+        return min(fits, self.parent.affords(cost, fits)) if self.parent else fits
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any ceiling but the deadline, here or above."""
+        return self._limited or bool(self.parent and self.parent.limited)
+
     def left(self, share: float = 1.0) -> Budget:
         """`share` of what is neither spent nor promised; a ceiling that is used up leaves the smallest budget."""
         ceilings = {}
-        for knob in fields(Budget):
-            ceiling = getattr(self.budget, knob.name)
-            if ceiling is None or knob.name == "seconds":
+        for name in _CEILINGS:
+            ceiling = getattr(self.budget, name)
+            if ceiling is None:
                 continue
-            left = max((ceiling - self._used(knob.name)) * share, 1e-9)
-            ceilings[knob.name] = left if knob.name in ("flops", "money") else max(int(left), 1)
+            left = max((ceiling - self._used(name)) * share, 1e-9)
+            ceilings[name] = left if name in ("flops", "money") else max(int(left), 1)
         return Budget(**ceilings)
 
     def _used(self, ceiling: str) -> float:
-        total = self.spent + self._promised
-        if ceiling == "new_tokens":
-            return total.new_tokens + total.overrun_tokens + total.scorer_tokens + total.thought_tokens
-        return float(getattr(total, ceiling))
+        return _counted(self.spent + self._promised, ceiling)
 
     def _promise(self, grant: Grant, sign: int) -> None:
         if self._limited:
@@ -97,6 +112,13 @@ class Ledger:
             left_flops = (budget.flops - self._used("flops")) / sharers
             room = _most(room, lambda tokens: card.flops(prompt_tokens, 0, tokens) <= left_flops)
         return room
+
+
+def _counted(usage: Usage, ceiling: str) -> float:
+    """What of a bill counts against a ceiling."""
+    if ceiling == "new_tokens":
+        return usage.new_tokens + usage.overrun_tokens + usage.scorer_tokens + usage.thought_tokens
+    return float(getattr(usage, ceiling))
 
 
 def _most(high: int, fits: Callable[[int], bool]) -> int:

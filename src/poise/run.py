@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from poise import prompts
-from poise.core import Ability, Finish, Pick, Prompt, Request, Sampling, Score, Step, Stopped
+from poise.core import Ability, Finish, Kind, Pick, Prompt, Request, Sampling, Score, Step, Stopped
 from poise.costs import Budget, Load
+from poise.draws import prompt_bound
 from poise.errors import AbilityMissing, ConfigError, NoAnswer, UnknownName
 from poise.flow import LiveFlow
 from poise.judged import score_paths
@@ -24,7 +25,8 @@ from poise.seams import Engine, Flow, Plan, Scorer, Strategy
 from poise.stage import Stage
 from poise.trace import Answer, Forked, Opened, Picked, Trace
 
-CLOSING_TOKENS = 16
+CLOSING_TOKENS = 16  # of a forced answer, where its kind needs no more
+_LONGER = {Kind.EXPRESSION: 32, Kind.TEXT: 64}
 _EDGE_SECONDS = 0.015  # what picking takes
 _LATE_SECONDS = 0.04  # what closed draws may take to settle after the deadline
 _LONGEST_TOKEN = 32  # bytes: longer ones are rare runs of blanks
@@ -82,7 +84,7 @@ class LiveRun:
         for (role, prompt, broken), group in itertools.groupby(steps, self._ending):
             suffix = "\n" * broken + prompts.closing(self._stage.request)
             async with LiveFlow(self._stage, self._ledger, (role, self._engine(role)), prompt, self.sampling) as flow:
-                flow.launch_all(list(group), closing_sampling(self.sampling), suffix=suffix)
+                flow.launch_all(list(group), closing_sampling(self.sampling, self._stage.request.kind), suffix=suffix)
                 closed += [done.step async for done in flow if done.step]
         return sorted(closed, key=lambda step: step.id)
 
@@ -91,9 +93,10 @@ class LiveRun:
         return step.role, self._stage.prompts[step.id], not self._stage.text(step).endswith("\n")
 
 
-def closing_sampling(sampling: Sampling) -> Sampling:
+def closing_sampling(sampling: Sampling, kind: Kind) -> Sampling:
     """How a forced answer is drawn."""
-    return replace(sampling, max_tokens=CLOSING_TOKENS, temperature=0.0, top_logprobs=None, stop=("\n",))
+    tokens = _LONGER.get(kind, CLOSING_TOKENS)
+    return replace(sampling, max_tokens=tokens, temperature=0.0, top_logprobs=None, stop=("\n",))
 
 
 def knobs_for_slots(strategy: Strategy) -> dict[str, object]:
@@ -184,7 +187,7 @@ async def solve(
         stage = Stage(request, plan, roles, scorers[plan.scorer] if plan.scorer else None, trace)
         stage.seeds[0] = seed
         stage.record(Opened(request, plan, seed, time.time()))
-        run = LiveRun(stage, Ledger(_kept_back(budget, roles)), plan.strategy)
+        run = LiveRun(stage, Ledger(_kept_back(budget, roles, plan.strategy, request)), plan.strategy)
         return await _answered(stage, run, budget)
     finally:
         trace.close()
@@ -201,11 +204,27 @@ async def _answered(stage: Stage, run: LiveRun, budget: Budget) -> Answer:
     return Answer(stage.text(pick.step), pick.step.value, pick.confidence, stopped, stage.trace)
 
 
-def _kept_back(budget: Budget, roles: Mapping[str, Engine]) -> Budget:
-    """The budget less what one closing draw may need, where the engine could make one."""
-    if budget.new_tokens is None or Ability.CONTINUES not in roles["main"].can:
+def _kept_back(budget: Budget, roles: Mapping[str, Engine], strategy: Strategy, request: Request) -> Budget:
+    """The budget less what one closing draw may need, where the engine could make one: new tokens for every strategy;
+    its call, prompt and path for those that work in pieces, whose answer may hang on it."""
+    if Ability.CONTINUES not in roles["main"].can:
         return budget
-    return replace(budget, new_tokens=max(budget.new_tokens - min(CLOSING_TOKENS, budget.new_tokens // 8), 1))
+    card = roles["main"].card
+    closing, kept = _LONGER.get(request.kind, CLOSING_TOKENS), budget
+    if budget.new_tokens is not None:
+        kept = replace(kept, new_tokens=max(budget.new_tokens - min(closing, budget.new_tokens // 8), 1))
+    if Ability.CONTINUES in strategy.needs:
+        if budget.calls is not None:
+            kept = replace(kept, calls=max(budget.calls - 1, 1))
+        read = prompt_bound(request.messages) + request.sampling.max_tokens
+        if budget.total_tokens is not None:
+            whole = min(closing + read, budget.total_tokens // 4)
+            kept = replace(kept, total_tokens=max(budget.total_tokens - whole, 1))
+        if budget.flops is not None:
+            kept = replace(kept, flops=budget.flops - min(card.flops(read, 0, closing), budget.flops / 4))
+        if budget.money is not None:
+            kept = replace(kept, money=budget.money - min(card.money(read, closing), budget.money / 4))
+    return kept
 
 
 async def _within_deadline(stage: Stage, run: LiveRun, budget: Budget) -> Pick | None:

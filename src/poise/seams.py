@@ -65,6 +65,9 @@ class Scorer(Protocol):
     """Guesses at run time how good paths are. A process scorer scores prefixes; a grade, which knows the truth, is
     something else and cannot be reached from here. `top_logprobs`: what draws must record for it (see Sampling).
 
+    One that costs something and scores each path by itself, whatever else is in the batch, may say `apart = True`:
+    under ceilings it is then asked for one score before the others, which tells what they will cost.
+
     One that needs what may be missing (weights, a package) may also have `ready()`. It is called for every plan before
     a token is spent, raises ConfigError or ModelError, and costs nothing once it has passed."""
 

@@ -36,6 +36,7 @@ class Verifier:
     name = "verifier"
     needs: frozenset[Ability] = frozenset()
     top_logprobs: int | None = None
+    apart = True
 
     def __init__(self, folder: str = "", model: str = "") -> None:
         self._folder, self._model = FilePath(folder) if folder else HEADS / self.name, model

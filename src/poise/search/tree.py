@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -17,13 +18,16 @@ class Tree:
     value: dict[int, float] = field(default_factory=lambda: {0: 0.0})
     shut: set[int] = field(default_factory=set)
 
-    def add(self, node: int, parent: int, *, leaf: bool = False) -> None:
-        """A new node under `parent`; a leaf is never expanded, and a node with nothing open beneath it is shut."""
-        self.children.setdefault(parent, []).append(node)
-        self.children[node] = []
-        self.parent[node], self.visits[node], self.value[node] = parent, 0, 0.0
-        if leaf:
-            self.close(node)
+    def grow(self, parent: int, nodes: Mapping[int, bool]) -> None:
+        """Children of `parent`, with whether each is a leaf. A leaf is never expanded, and a node with nothing open
+        beneath it is shut: so all children of an expansion come at once."""
+        for node in nodes:
+            self.children[parent].append(node)
+            self.children[node] = []
+            self.parent[node], self.visits[node], self.value[node] = parent, 0, 0.0
+        for node, leaf in nodes.items():
+            if leaf:
+                self.close(node)
 
     def close(self, node: int) -> None:
         """Nothing more can come of a node; neither of its ancestors whose children are all shut."""
@@ -39,6 +43,10 @@ class Tree:
         while open_ones := [child for child in self.children[node] if child not in self.shut]:
             node = max(open_ones, key=self._bound)
         return None if node in self.shut else node
+
+    def frontier(self) -> list[int]:
+        """Open nodes without children, the root aside."""
+        return [node for node, beneath in self.children.items() if node and not beneath and node not in self.shut]
 
     def backup(self, node: int, value: float) -> None:
         """Count a value in [0, 1] at a node and all above it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from poise.core import Pick, Request, Step
+from poise.core import ROOT, Pick, Request, Step
 from poise.seams import Flow, Run
 from poise.strategies.stepwise import Found, Stepwise, grown, is_answer, rooted
 
@@ -14,7 +14,7 @@ from poise.strategies.stepwise import Found, Stepwise, grown, is_answer, rooted
 class ByDepth(Stepwise):
     """`width` first steps, then as many children in all as paths are still unfinished, until none is: B_i = B_(i-1) -
     C_i. A subclass says how they are shared out. A draw that failed is drawn again at the next depth, from whatever
-    parent its share then falls to."""
+    parent its share then falls to; a parent whose draws all failed is still there then."""
 
     def shares(self, nodes: Sequence[Step], found: Found, units: int, seed: str) -> list[int]:
         """Children per open node; `seed`: of this run and depth, where chance decides."""
@@ -26,24 +26,37 @@ class ByDepth(Stepwise):
         return await grown(flow, found), self.width
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, capped = Found(), list[Step]()
+        found, capped, stops = Found(), list[Step](), run.sampling.stop
         async with run.flow() as flow:
             nodes, units = await self.first(run, flow, found)
             for depth in range(1, self.depth + 1):
                 going_on, ended = list[Step](), list[Step]()
                 for node in nodes:
                     (going_on if self.is_open(run, node) else ended).append(node)
-                capped += [node for node in ended if not is_answer(node)]
+                capped += [node for node in ended if not is_answer(node, stops)]
                 units -= len(ended)
-                if units <= 0 or not going_on:
+                nodes = going_on
+                if units <= 0 or not (going_on or depth == 1):
                     break
-                counts = self.shares(going_on, found, units, f"{run.seed}/{depth}")
-                self.launch(
-                    run, flow, [node for node, count in zip(going_on, counts, strict=True) for _ in range(count)]
-                )
-                nodes = await grown(flow, found)
-                if not nodes:  # every draw failed, or no ceiling has room
-                    capped += going_on
+                parents = self._parents(going_on, found, units, f"{run.seed}/{depth}")
+                self.launch(run, flow, parents)
+                made = await grown(flow, found)
+                if not made:  # every draw failed, or no ceiling has room
                     break
+                nodes = made + _childless(parents, made)
+            capped += [node for node in nodes if not is_answer(node, stops)]
         await self.finish(run, capped, found)
         return self.pick(request, list(found.steps.values()), found.scores)
+
+    def _parents(self, nodes: Sequence[Step], found: Found, units: int, seed: str) -> list[Step]:
+        """The parent of each of the next depth's children: the root again where all first draws that lived are over."""
+        if not nodes:
+            return rooted(units)
+        counts = self.shares(nodes, found, units, seed)
+        return [node for node, count in zip(nodes, counts, strict=True) for _ in range(count)]
+
+
+def _childless(parents: Sequence[Step], made: Sequence[Step]) -> list[Step]:
+    """Parents all of whose draws failed."""
+    alive = {step.parent for step in made} | {ROOT.id}
+    return list({parent.id: parent for parent in parents if parent.id not in alive}.values())

@@ -14,9 +14,13 @@ from poise.strategies.stepwise import Found, Stepwise, is_answer
 
 @dataclass(slots=True)
 class _Subtree:
-    """One subtree: what is pending at its present depth, and the steps that came."""
+    """One subtree: how many steps it draws a depth, the node it goes on from, what is pending, what came, and whether
+    it draws from there for the second time, since all first draws failed."""
 
+    width: int
+    node: Step = ROOT
     pending: int = 0
+    again: bool = False
     steps: list[Step] = field(default_factory=list)
 
 
@@ -35,10 +39,10 @@ class Dvts(Stepwise):
         at_least("expand", self.expand)
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, capped, owner = Found(), list[Step](), dict[int, _Subtree]()
+        found, capped, owner, stops = Found(), list[Step](), dict[int, _Subtree](), run.sampling.stop
         async with run.flow() as flow:
             for first in range(0, self.width, self.expand):
-                self._grow(run, flow, ROOT, min(self.expand, self.width - first), (_Subtree(), owner))
+                self._grow(run, flow, _Subtree(min(self.expand, self.width - first)), owner)
             async for done in flow:
                 subtree = owner[done.id]
                 if done.score is None and done.step and done.step.finished:
@@ -49,26 +53,24 @@ class Dvts(Stepwise):
                 if done.score is not None:
                     found.scores[done.id] = done.score
                 subtree.pending -= 1
-                if subtree.pending or not subtree.steps:
+                if subtree.pending:
                     continue
-                best = self._best(subtree.steps, found)
-                subtree.steps = []
-                if self.is_open(run, best):
-                    grew = self._grow(run, flow, best, self.expand, (subtree, owner))
-                    capped += [] if grew else [best]
-                elif not is_answer(best):
-                    capped.append(best)
+                if subtree.steps:
+                    subtree.node, subtree.steps, subtree.again = self._best(subtree.steps, found), [], False
+                    grew = self.is_open(run, subtree.node) and self._grow(run, flow, subtree, owner)
+                else:
+                    grew = not subtree.again and self._grow(run, flow, subtree, owner)
+                    subtree.again = True
+                if not grew and subtree.node.id and not is_answer(subtree.node, stops):
+                    capped.append(subtree.node)
         await self.finish(run, capped, found)
         return self.pick(request, list(found.steps.values()), found.scores)
 
-    def _grow(
-        self, run: Run, flow: Flow, node: Step, count: int, subtree: tuple[_Subtree, dict[int, _Subtree]]
-    ) -> bool:
-        """Draw `count` steps from a node; whether any was begun."""
-        own, owner = subtree
-        ids = self.launch(run, flow, [node] * count)
-        own.pending = len(ids)
-        owner |= dict.fromkeys(ids, own)
+    def _grow(self, run: Run, flow: Flow, subtree: _Subtree, owner: dict[int, _Subtree]) -> bool:
+        """Draw a subtree's next depth; whether any of it was begun."""
+        ids = self.launch(run, flow, [subtree.node] * subtree.width)
+        subtree.pending = len(ids)
+        owner |= dict.fromkeys(ids, subtree)
         return bool(ids)
 
     @staticmethod

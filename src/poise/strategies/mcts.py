@@ -12,13 +12,16 @@ from poise.search.tree import Tree
 from poise.strategies.base import at_least
 from poise.strategies.stepwise import Found, Stepwise, grown, is_answer
 
+_FAILURES = 3  # expansions in a row whose draws all failed: the engine is gone
+
 
 @dataclass(frozen=True, slots=True)
 class Mcts(Stepwise):
     """UCT over steps (Kocsis & Szepesvari 2006), with a scorer where others roll out: the most promising open node gets
     `expand` children, whose scores are counted at it and above, until `width` leaves are found or `iterations` are
-    done. One expansion at a time; kept for comparison (below sampling at every budget in arXiv 2408.00724).
-    Cost: at most `expand` x `iterations` calls and scores."""
+    done; then the best open paths are closed, so that `width` vote. One expansion at a time; kept for comparison (below
+    sampling at every budget in arXiv 2408.00724). Cost: at most `expand` x `iterations` calls and scores, and at most
+    `width` closing calls."""
 
     name: ClassVar[str] = "mcts"
     expand: int = 4
@@ -35,29 +38,32 @@ class Mcts(Stepwise):
     async def solve(self, request: Request, run: Run) -> Pick | None:
         found, tree = Found(), Tree(self.exploration)
         found.steps[0] = ROOT
-        leaves, shut = 0, list[Step]()
+        leaves, shut, failed = 0, list[Step](), 0
         async with run.flow() as flow:
             for _ in range(self.iterations):
                 node = tree.select()
-                if node is None or leaves >= self.width:
+                if node is None or leaves >= self.width or failed >= _FAILURES:
                     break
-                self.launch(run, flow, [found.steps[node]] * self.expand)
+                if not self.launch(run, flow, [found.steps[node]] * self.expand):
+                    break
                 steps = await grown(flow, found)
-                if not steps:
-                    break
+                failed = 0 if steps else failed + 1
+                if not steps and node:
+                    tree.close(node)
+                    shut.append(found.steps[node])
+                ends = {step.id: not self.is_open(run, step) for step in steps}
+                tree.grow(node, ends)
                 for step, value in zip(steps, found.values(steps), strict=True):
-                    ends = not self.is_open(run, step)
-                    tree.add(step.id, node, leaf=ends)
                     tree.backup(step.id, value)
-                    leaves += ends
-                    shut += [step] if ends and not is_answer(step) else []
+                shut += [step for step in steps if ends[step.id] and not is_answer(step, run.sampling.stop)]
+                leaves += sum(ends.values())
         del found.steps[0]
-        await self.finish(run, shut or self._best_open(found), found)
+        await self.finish(run, [*shut, *self._best_open(found, tree, self.width - leaves)], found)
         return self.pick(request, list(found.steps.values()), found.scores)
 
-    def _best_open(self, found: Found) -> list[Step]:
-        """The open step with the best score, where no path has ended."""
-        steps = list(found.steps.values())
-        if not steps or any(is_answer(step) for step in steps):
-            return []
-        return [max(zip(steps, found.values(steps), strict=True), key=lambda pair: pair[1])[0]]
+    @staticmethod
+    def _best_open(found: Found, tree: Tree, most: int) -> list[Step]:
+        """At most so many paths that nobody went on from, the best first."""
+        steps = [found.steps[node] for node in tree.frontier()]
+        ranked = sorted(zip(steps, found.values(steps), strict=True), key=lambda pair: -pair[1])
+        return [step for step, _ in ranked[: max(most, 0)]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from poise.core import Pick, Request, Step
+from poise.core import ROOT, Pick, Request, Step
 from poise.seams import Run
 from poise.search.allocate import Rations
 from poise.strategies.rebase import Rebase
@@ -23,10 +23,10 @@ class RebaseFree(Rebase):
     name: ClassVar[str] = "rebase_free"
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, capped = Found(), list[Step]()
-        rations, depths = Rations(self.width, self.balance), dict[int, int]()
+        found, capped, stops = Found(), list[Step](), run.sampling.stop
+        rations, places, alive = Rations(self.width, self.balance), dict[int, tuple[int, Step]](), dict[int, int]()
         async with run.flow() as flow:
-            depths |= dict.fromkeys(self.launch(run, flow, rooted(self.width)), 0)
+            places |= dict.fromkeys(self.launch(run, flow, rooted(self.width)), (0, ROOT))
             async for done in flow:
                 if done.score is None and done.step and done.step.finished:
                     found.steps[done.id] = done.step
@@ -34,13 +34,19 @@ class RebaseFree(Rebase):
                     continue
                 if done.score is not None:
                     found.scores[done.id] = done.score
-                step, depth = done.step, depths[done.id]
+                step, (depth, parent) = done.step, places[done.id]
                 if step is None or not self.is_open(run, step):
                     rations.leave(depth)
-                    capped += [step] if step and step.finished and not is_answer(step) else []
+                    lost = step is None or not step.finished
+                    alive[parent.id] = alive.get(parent.id, 0) - lost
+                    if lost and parent.id and not alive[parent.id]:  # all its draws failed
+                        capped.append(parent)
+                    elif step and not lost and not is_answer(step, stops):
+                        capped.append(step)
                 elif share := rations.take(depth, found.values([step])[0]):
                     ids = self.launch(run, flow, [step] * share)
-                    depths |= dict.fromkeys(ids, depth + 1)
+                    places |= dict.fromkeys(ids, (depth + 1, step))
+                    alive[step.id] = len(ids)
                     rations.leave(depth + 1, share - len(ids))
                     capped += [] if ids else [step]
         await self.finish(run, capped, found)

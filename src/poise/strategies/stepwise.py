@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -11,6 +12,7 @@ from poise.seams import Flow, Run
 from poise.strategies.base import at_least, voted
 
 _MARKED = (Rule.HASHES, Rule.BOXED)
+_STATED = re.compile(r"\W*(?:(?:so|thus|hence|therefore)\W+)?the (?:final )?answer is\b", re.IGNORECASE)
 
 
 class StepEnd(Enum):
@@ -85,7 +87,7 @@ class Stepwise:
     def pick(self, request: Request, steps: Sequence[Step], scores: Mapping[int, Score]) -> Pick | None:
         """The choice among the leaves so far. A leaf that could not be scored counts as its parent was, else as the
         mean of the others: without any score this is a majority."""
-        leaves = [step for step in steps if is_answer(step)]
+        leaves = [step for step in steps if is_answer(step, request.sampling.stop)]
         usable = {id: score.value for id, score in scores.items() if score.failure is None}
         known = [usable[leaf.id] for leaf in leaves if leaf.id in usable]
         middle = sum(known) / len(known) if known else 0.0
@@ -106,26 +108,39 @@ class Stepwise:
         return flow.launch_all(parents, self.step_sampling(run), path_tokens=run.sampling.max_tokens)
 
     def is_open(self, run: Run, step: Step) -> bool:
-        """Whether a step can be gone on from: no leaf, and room for more below it."""
-        if is_answer(step) or not step.finished:
+        """Whether a step can be gone on from: its path has not ended, and there is room for more below it."""
+        stops = run.sampling.stop
+        if not step.finished or is_over(step, stops) or is_answer(step, stops):
             return False
         path = run.path(step)
         return len(path) < self.depth and sum(part.draft.tokens for part in path) < run.sampling.max_tokens
 
     async def finish(self, run: Run, survivors: Sequence[Step], found: Found) -> None:
-        """Close what is still open, and score it; then what was found is all that can vote."""
+        """Close what has no answer yet, and score it; then what was found is all that can vote."""
         closed = await run.close(survivors)
         found.add(closed, await run.score(closed) if closed else [])
 
 
-def is_answer(step: Step) -> bool:
-    """Whether a path ends here: by the model, by force, or because its own text states an answer behind a mark. The
-    question's text is never looked at."""
-    if step.suffix:
-        return step.value is not None
-    if step.draft.finish is Finish.EOS:
+def is_over(step: Step, stops: Sequence[str] = ()) -> bool:
+    """Whether the model ended the path here, or one of the request's own `stops` did."""
+    ended = step.draft.finish is Finish.DELIMITER and step.draft.text.endswith(tuple(stops))
+    return step.draft.finish is Finish.EOS or (ended and bool(stops))
+
+
+def is_answer(step: Step, stops: Sequence[str] = ()) -> bool:
+    """Whether a step is a leaf, which votes: a path with a value that is over, was forced to answer, or whose own text
+    states the answer behind an explicit mark: `####`, `\\boxed{}`, or a last line that says "The answer is", as the
+    prompts ask for. The question's text is never looked at."""
+    if step.value is None:
+        return False
+    if step.suffix or is_over(step, stops):
         return True
-    return step.finished and step.value is not None and step.value.rule in _MARKED
+    return step.finished and (step.value.rule in _MARKED or _is_stated(step))
+
+
+def _is_stated(step: Step) -> bool:
+    *_, last = ["", *step.draft.text.strip().splitlines()]
+    return step.value is not None and step.value.rule is Rule.ANSWER_IS and bool(_STATED.match(last))
 
 
 async def grown(flow: Flow, found: Found) -> list[Step]:

@@ -7,14 +7,15 @@ from collections import Counter
 import pytest
 
 from poise import prompts
-from poise.core import Ability, Draft, Finish, Goal, Kind, Request, Sampling, Score, Step
-from poise.costs import Budget
+from poise.core import Ability, Delta, Draft, Finish, Goal, Kind, Request, Role, Sampling, Score, Step, Stopped
+from poise.costs import Budget, Usage
 from poise.engines.scripted import Script, Scripted
 from poise.errors import AbilityMissing, ConfigError, ScorerError
 from poise.run import solve
 from poise.scoring.logprob import MeanLogprob
-from poise.seams import Plan
+from poise.seams import Plan, Stream
 from poise.strategies.beam import Beam
+from poise.strategies.best_of_n import BestOfN
 from poise.strategies.by_depth import ByDepth
 from poise.strategies.dvts import Dvts
 from poise.strategies.mcts import Mcts
@@ -140,12 +141,14 @@ def test_the_cap_accumulates_along_the_path_and_survivors_are_closed(kind):
     for step in answer.trace.steps.values():
         path = [part for part in answer.trace.path(step.id) if not part.suffix]
         assert sum(part.draft.tokens for part in path) <= 30
-    if kind is not Mcts:
-        open_ends = [s for s in answer.trace.steps.values() if not s.suffix and not is_answer(s)]
-        parents = {s.parent for s in answer.trace.steps.values()}
-        full = [s for s in open_ends if sum(p.draft.tokens for p in answer.trace.path(s.id)) >= 30]
-        chosen = [s for s in full if s.id in parents]
-        assert chosen == full or kind is Dvts
+    open_ends = [s for s in answer.trace.steps.values() if not s.suffix and not is_answer(s)]
+    parents = {s.parent for s in answer.trace.steps.values()}
+    full = [s for s in open_ends if sum(p.draft.tokens for p in answer.trace.path(s.id)) >= 30]
+    chosen = [s for s in full if s.id in parents]
+    if kind is Dvts:  # of each subtree the best alone
+        assert len(chosen) == 1
+    else:
+        assert chosen == full
 
 
 def test_a_depth_cap_closes_too():
@@ -175,6 +178,108 @@ def test_the_search_goes_on_when_a_fifth_of_the_draws_fail(kind):
     assert all(answer.value for answer in answers)
     failed = sum(1 for answer in answers for _ in answer.trace.of(Failed))
     assert failed > 5
+
+
+class Flaky(Scripted):
+    """Draws of steps fail, draws that force an answer do not."""
+
+    def __init__(self, failure):
+        super().__init__(lambda _: dataclasses.replace(STEPS, failure=failure), "scripted")
+        self.sound = Scripted(lambda _: STEPS, "sound")
+
+    def stream(self, prompt, sampling, n=1):
+        return (self.sound if sampling.temperature == 0 else super()).stream(prompt, sampling, n)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("expand", [1, 4])
+def test_no_survivor_is_lost_where_its_draws_fail(kind, expand):
+    """A path whose next steps all failed is gone on from again, or closed, so that it votes; only REBASE without
+    barriers and UCT let first steps that failed be."""
+    strategy = kind(width=4, **({"expand": expand} if hasattr(kind, "expand") else {}))
+    leaves, lost = [], 0
+    for seed in range(16):
+        scorer, engine = ByText(lambda text: 0.5), Flaky(0.35)
+        plan = Plan(strategy, (("main", "scripted"),), scorer.name)
+        answer = virtual(solve(REQUEST, plan, {"scripted": engine}, {scorer.name: scorer}, seed=seed))
+        steps = answer.trace.steps
+        parents = {step.parent for step in steps.values()}
+        tried = {event.parent for event in answer.trace.of(Launched)} - {0}
+        leaves.append(sum(map(is_answer, steps.values())))
+        lost += sum(node not in parents and not is_answer(steps[node]) for node in tried)
+        assert answer.value
+    if kind in (RebaseFree, Mcts, Dvts):
+        assert lost == 0
+    if kind in (Rebase, ParticleFilter) or (kind in (Beam, Dvts) and expand == 1):
+        assert sum(leaves) / len(leaves) > 3.4
+
+
+def test_where_all_first_steps_but_one_failed_the_others_are_drawn_again():
+    script = dataclasses.replace(STEPS, steps=1, failure=0.6)
+    answers = [run(Rebase(width=4), script, seed=seed) for seed in range(20)]
+    leaves = [sum(map(is_answer, answer.trace.steps.values())) for answer in answers]
+    failed = [sum(1 for _ in answer.trace.of(Failed)) for answer in answers]
+    assert any(n > 4 - k for n, k in zip(leaves, failed, strict=True))
+
+
+def test_subtrees_grow_by_their_own_width():
+    answer = run(Dvts(width=10, expand=4))
+    for depth in range(5):
+        bought = sum(count for parent, count in children(answer).items() if depth_of(answer, parent) == depth)
+        assert bought == 10
+    assert max(children(run(Dvts(width=2, expand=4))).values()) == 2
+
+
+class Book(Scripted):
+    """Writes one text, whatever it is asked; goes on from where a prefix of it ends, and says `forced` to any other."""
+
+    def __init__(self, text, forced=" 42\n"):
+        super().__init__(lambda _: STEPS, "scripted")
+        self.text, self.forced = text, forced
+
+    def stream(self, prompt, sampling, n=1):
+        async def deltas():
+            prefix = prompt[-1].text if prompt[-1].role is Role.ASSISTANT else ""
+            rest = self.text[len(prefix) :] if self.text.startswith(prefix) else self.forced
+            ends = [rest.index(stop) + len(stop) for stop in sampling.stop if stop in rest]
+            told, finish = (rest[: min(ends)], Finish.DELIMITER) if ends else (rest, Finish.EOS)
+            for index in range(n):
+                self.generated += 3
+                yield Delta(told, 3, index, finish, prompt_tokens=None if index else 9)
+
+        return Stream(deltas())
+
+
+def read(kind, book, request=REQUEST, width=4):
+    scorer = ByText()
+    plan = Plan(kind(width=width), (("main", "scripted"),), scorer.name)
+    return virtual(solve(request, plan, {"scripted": book}, {scorer.name: scorer}, seed=1))
+
+
+ENDS = {
+    "The answer is 7.\nBut wait.\n11 it is.": "7",
+    "So, the final answer is 7\n11": "7",
+    "2 + 5 = 7\n#### 7\n11": "7",
+    "I think the answer is 5 or so.\nNo: 3 + 4 = 7": "5",  # read where it stands, but no leaf: the search goes on
+    "It is hard to say.\nThat is all.": "42",  # it ended without a value, and is made to say one
+}
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("text", ENDS)
+def test_a_path_ends_where_it_states_its_answer(kind, text):
+    answer = read(kind, Book(text))
+    assert answer.value.text == ENDS[text]
+    lines = len([step for step in answer.trace.path(answer.trace.events[-1].step) if not step.suffix])
+    assert lines == (1 if "swer is 7" in text else 2)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
+def test_a_stop_string_of_the_request_ends_the_path(kind):
+    request = dataclasses.replace(REQUEST, sampling=Sampling(max_tokens=200, stop=("END",)))
+    answer = read(kind, Book("First 3 + 4.\nThat makes 7 END and now for something else: 9"), request)
+    assert answer.value.text == "7"
+    assert answer.text.endswith("END")
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
@@ -287,8 +392,9 @@ def test_mcts_stops_at_its_leaves_or_iterations():
     answer = run(Mcts(width=2, expand=2, iterations=100))
     assert sum(is_answer(step) for step in answer.trace.steps.values()) in (2, 3)
     few = run(Mcts(width=8, expand=2, iterations=2))
-    assert few.usage.calls <= 5
+    assert few.usage.calls == 2 * 2 + 3  # two expansions, and the three open paths closed
     assert few.value
+    assert sum(bool(step.suffix) for step in few.trace.steps.values()) == 3
 
 
 @pytest.mark.parametrize(("choice", "value"), [(Choice.MAJORITY, "8"), (Choice.WEIGHTED, "7"), (Choice.BEST, "7")])
@@ -357,3 +463,40 @@ def test_absurd_knobs_are_refused(make):
 def test_by_depth_is_no_strategy_by_itself():
     with pytest.raises(NotImplementedError):
         ByDepth().shares([], None, 1, "")
+
+
+class Dear(ByText):
+    """Reads 50 tokens a path."""
+
+    apart = True
+
+    async def score(self, request, paths):
+        bill = Usage(calls=1, scorer_tokens=50, flops=1e9)
+        return [dataclasses.replace(score, usage=bill) for score in await super().score(request, paths)]
+
+
+@pytest.mark.parametrize("kind", [*ALL, BestOfN], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(new_tokens=600), Budget(total_tokens=1500), Budget(new_tokens=150), Budget(calls=9), Budget(flops=2e10)],
+    ids=str,
+)
+def test_a_scorer_that_costs_something_passes_no_ceiling(kind, budget):
+    """Draws, scores and the closing of what is open: together under every ceiling, and an answer is left."""
+    strategy = BestOfN(8) if kind is BestOfN else kind(width=8)
+    answer = run(strategy, scorer=Dear(), budget=budget)
+    usage = answer.usage
+    assert usage.new_tokens + usage.overrun_tokens + usage.scorer_tokens <= (budget.new_tokens or 10**9)
+    assert usage.total_tokens <= (budget.total_tokens or 10**9)
+    assert usage.flops <= (budget.flops or 1e99)
+    launched = sum(1 for _ in answer.trace.of(Launched))
+    assert launched <= (budget.calls or 10**9)
+    assert answer.value is not None
+
+
+def test_what_is_not_scored_for_want_of_room_says_so():
+    answer = run(BestOfN(8), scorer=Dear(), budget=Budget(new_tokens=700))
+    failures = [event.score.failure for event in answer.trace.of(Scored)]
+    assert None in failures
+    assert "no ceiling had room for it" in failures
+    assert answer.stopped is Stopped.BUDGET
