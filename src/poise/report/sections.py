@@ -100,7 +100,7 @@ def table(summary: Summary, looks: Mapping[str, Look]) -> Html:
     )
     caption = (
         "Costs are means per question with 95 % bootstrap intervals; accuracy and completion carry Wilson intervals. "
-        "Reads: tokens run through the model over the distinct ones of prompts and drafts; 1 where none is read twice. "
+        "Reads: how often each token was run through the model. "
         "Hull gap: points above what mixing the other arms at random would reach at this cost. "
         f"Joules are {'metered' if summary.energy_measured else 'an estimate from busy seconds, not metered'}."
     )
