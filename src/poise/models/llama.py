@@ -217,9 +217,13 @@ def hidden_states(
 ) -> Tensor:
     """The last hidden states, after the final norm, of token ids [batch, length] at `positions` [batch, length]; `mask`
     [batch, 1, length, length] is added to the attention scores."""
-    x = functional.embedding(tokens, model.embeddings)
+    return through(model, functional.embedding(tokens, model.embeddings), positions, mask, forward)
+
+
+def through(model: Llama, x: Tensor, positions: Tensor, mask: Tensor, forward: LayerForward = layer_forward) -> Tensor:
+    """The same of embeddings [batch, length, width]."""
     if torch.is_grad_enabled():
-        x.requires_grad_()  # so that the first layer is compiled like all others
+        x = x if x.requires_grad else x.requires_grad_()  # so that the first layer is compiled like all others
     cosines, sines = angles(positions, model.shape, x.dtype)
     for layer in model.layers:
         x = forward(x, layer, model.shape, cosines, sines, mask)

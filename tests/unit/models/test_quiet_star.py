@@ -5,9 +5,10 @@ import torch
 from tiny_lm import gpt2, llama, tokenizer
 
 from poise.errors import ConfigError
+from poise.models.llama import layer_forward
 from poise.models.quiet_star.config import Bound, QuietStarConfig
 from poise.models.quiet_star.model import Mixer, QuietStar
-from poise.models.quiet_star.thoughts import at_end, new_cache, parallel
+from poise.models.quiet_star.thoughts import at_end, new_cache, parallel, retold
 
 IDS = torch.tensor([[5, 9, 77, 41, 9, 130, 12], [200, 3, 3, 18, 99, 7, 250]])
 
@@ -78,6 +79,18 @@ def test_parallel_thoughts_are_sequential_ones(make):
         mixed = at_end(model, base, cache, place, numbers[:, place])
         torch.testing.assert_close(mixed, found.mixed[:, place, 0], atol=1e-4, rtol=1e-4)
         assert cache.get_seq_length() == place + 1
+
+
+@pytest.mark.parametrize(("make", "forward"), [(llama, None), (llama, layer_forward), (gpt2, None)])
+def test_known_thoughts_are_told_again_in_one_pass(make, forward):
+    model = wrapped(make)
+    with torch.no_grad():
+        found = parallel(model, IDS, numbers_of(model))
+    again = retold(model, IDS, found.tokens, forward)
+    for name in ("base", "mixed", "weights", "sources"):
+        torch.testing.assert_close(getattr(again, name).detach(), getattr(found, name), atol=1e-4, rtol=1e-4)
+    again.mixed.sum().backward()
+    assert model.start.grad.abs().sum() > 0
 
 
 @torch.no_grad()

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.lab.objective import token_losses
+from poise.models.llama import LayerForward
 from poise.models.quiet_star.model import QuietStar
-from poise.models.quiet_star.thoughts import Thoughts, parallel
+from poise.models.quiet_star.thoughts import Thoughts, parallel, retold
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,28 @@ class Losses:
 
 
 def quiet_star_loss(
-    model: QuietStar, ids: Tensor, counted: Tensor, numbers: Tensor, weights: LossWeights, filler: int | None = None
+    model: QuietStar,
+    ids: Tensor,
+    counted: Tensor,
+    numbers: Tensor,
+    weights: LossWeights,
+    filler: int | None = None,
+    forward: LayerForward | None = None,
 ) -> Losses:
     """Of texts `ids` [batch, length]; `counted` [batch, length] says which tokens are to be predicted well. `numbers`
     [n_passes * batch, length, n]: by which thoughts are sampled, the passes of one text side by side. With `filler`
-    (see `parallel`) nothing is sampled, and so nothing reinforced.
+    (see `parallel`) nothing is sampled, and so nothing reinforced. `forward`: see `retold`.
 
     The reward of a thought at place j is the sum over its talk of NLL without minus NLL with it; its advantage is what
     that is above the mean of the passes, and nothing where it is below. Raises ConfigError where nothing is counted.
-    Cost: forward and backward through n_passes * batch texts of 1 + columns passes."""
+    Cost: n_passes * batch texts of 1 + columns passes, once to sample and once forward and backward."""
     passes = model.config.n_passes
     ids, counted = ids.repeat_interleave(passes, 0), counted.repeat_interleave(passes, 0)
     if not bool(counted[:, 1:].any()):
         raise ConfigError("counted", 0, "at least one token after the first of a text")
-    found = parallel(model, ids, numbers, filler=filler)
+    with torch.no_grad():
+        thoughts = parallel(model, ids, numbers, filler=filler).tokens
+    found = retold(model, ids, thoughts, forward)
     talked = _valid(counted, model.config.n_ahead_talk)
     head = model.model.get_output_embeddings().weight
     base = _spread(found.base[:, :-1], ids[:, 1:], counted[:, 1:], head)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
+from poise.models.llama import LayerForward, through, view_of
 from poise.models.quiet_star.config import Bound, QuietStarConfig
 
 
@@ -84,6 +85,15 @@ class QuietStar(nn.Module):
             past_key_values=cache,
             use_cache=True,
         )
+        found: Tensor = said.last_hidden_state
+        return found
+
+    def whole(self, embeddings: Tensor, mask: Tensor, positions: Tensor, forward: LayerForward | None = None) -> Tensor:
+        """The same of whole sequences, without a cache; `forward` runs the layers of a llama."""
+        llama = view_of(self.model) if forward else None
+        if llama and forward:
+            return through(llama, embeddings, positions, mask.float(), forward)
+        said = self._body()(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False)
         found: Tensor = said.last_hidden_state
         return found
 

@@ -7,6 +7,7 @@ Thoughts are scratch: no text position ever sees one, and leaving one out change
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
+from poise.models.llama import LayerForward
 from poise.models.quiet_star.model import QuietStar
 from poise.models.sampling import inverse
 
@@ -43,31 +45,40 @@ def new_cache(model: QuietStar) -> Any:
 def parallel(model: QuietStar, ids: Tensor, numbers: Tensor, *, filler: int | None = None) -> Thoughts:
     """Think at every position of texts `ids` [batch, length]. `numbers` [batch, length, n]: uniform in [0, 1), by which
     thought tokens are sampled at temperature 1; with `filler` every thought token is that one (the pause-token
-    control). The talk reads the true next tokens of the text; where
-    the text has ended it reads its last token again, and what it says there means nothing.
+    control). The talk reads the true next tokens of the text; where the text has ended it reads its last token again,
+    and what it says there means nothing.
 
     Cost: 1 + columns passes over the texts. Raises ConfigError for texts that leave no room for thoughts."""
-    batch, length = ids.shape
-    _check(model, length)
-    columns = _Columns(model, ids)
-    start, end = (mark.expand(batch, length, -1) for mark in model.marks())
-    state, tokens, sources = columns.add(start), list[Tensor](), list[Tensor]()
+    _check(model, ids.shape[1])
+    columns, marks = _Columns(model, ids), _marks(model, ids)
+    states, tokens = [columns.add(marks[0])], list[Tensor]()
     for place in range(model.config.thought_tokens):
-        chosen = torch.full_like(ids, filler) if filler is not None else _sampled(model, state, numbers[..., place])
+        chosen = (
+            torch.full_like(ids, filler) if filler is not None else _sampled(model, states[-1], numbers[..., place])
+        )
         tokens.append(chosen)
-        sources.append(state)
-        state = columns.add(model.embedded(chosen))
-    mixed, weights = [], []
-    state = columns.add(end)
-    for ahead in range(model.config.n_ahead_talk):
-        if ahead:
-            state = columns.add(model.embedded(_shifted(ids, ahead)))
-        one, weight = model.mixed(_shifted(columns.base, ahead), state)
-        mixed.append(one)
-        weights.append(weight)
-    told = torch.stack(tokens, -1) if tokens else ids.new_zeros(batch, length, 0)
-    begun = torch.stack(sources, -2) if sources else columns.base[:, :, None][:, :, :0]
-    return Thoughts(columns.base, torch.stack(mixed, -2), torch.stack(weights, -1), told, begun)
+        states.append(columns.add(model.embedded(chosen)))
+    states.append(columns.add(marks[1]))
+    talk = range(1, model.config.n_ahead_talk)
+    states += [columns.add(model.embedded(_shifted(ids, ahead))) for ahead in talk]
+    return _gathered(model, columns.base, states, torch.stack(tokens, -1) if tokens else ids.new_zeros(*ids.shape, 0))
+
+
+def retold(model: QuietStar, ids: Tensor, tokens: Tensor, forward: LayerForward | None = None) -> Thoughts:
+    """What `parallel` says of thoughts that are known, `tokens` [batch, length, n], in one pass over text and columns
+    side by side: the pass to learn from, since its shape is always the same. `forward`: for a llama, the layer to run
+    (compiled, say) in the place of the model's own. Cost: one pass over (1 + columns) x length places."""
+    length, count = ids.shape[1], model.config.columns
+    _check(model, length)
+    start, end = _marks(model, ids)
+    thoughts = [model.embedded(tokens[..., place]) for place in range(tokens.shape[-1])]
+    talk = [model.embedded(_shifted(ids, ahead)) for ahead in range(1, model.config.n_ahead_talk)]
+    whole = torch.cat([model.embedded(ids), start, *thoughts, end, *talk], 1)
+    positions = torch.cat([torch.arange(length, device=ids.device) + column for column in range(count + 1)])
+    mask = _whole_mask(length, count, whole)
+    said = model.whole(whole, mask, positions.expand(len(ids), -1), forward)
+    base, *states = (said[:, first : first + length] for first in range(0, said.shape[1], length))
+    return _gathered(model, base, states, tokens)
 
 
 def at_end(model: QuietStar, base: Tensor, cache: Any, position: int, numbers: Tensor) -> Tensor:
@@ -114,6 +125,29 @@ class _Columns:
     def _states(self, embeddings: Tensor) -> Tensor:
         where = self.positions.expand(len(embeddings), -1)
         return self.model.states(embeddings, self.mask[None, None], where, self.cache)
+
+
+def _marks(model: QuietStar, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Start and end for every position, [batch, length, width]."""
+    start, end = model.marks()
+    return start.expand(*ids.shape, -1), end.expand(*ids.shape, -1)
+
+
+def _gathered(model: QuietStar, base: Tensor, states: Sequence[Tensor], tokens: Tensor) -> Thoughts:
+    """From the states of the text and of each column."""
+    n, talk = tokens.shape[-1], range(model.config.n_ahead_talk)
+    both = [model.mixed(_shifted(base, ahead), states[n + 1 + ahead]) for ahead in talk]
+    mixed, weights = torch.stack([state for state, _ in both], -2), torch.stack([weight for _, weight in both], -1)
+    sources = torch.stack(list(states[:n]), -2) if n else base[:, :, None][:, :, :0]
+    return Thoughts(base, mixed, weights, tokens, sources)
+
+
+def _whole_mask(length: int, columns: int, like: Tensor) -> Tensor:
+    """The mask of text and columns side by side, [1, 1, all, all]."""
+    barred = torch.full((length, length), float("-inf"), dtype=like.dtype, device=like.device)
+    text, own = barred.triu(1), barred.masked_fill(torch.eye(length, dtype=torch.bool, device=like.device), 0.0)
+    rows = [torch.cat([text, *[own] * column, *[barred] * (columns - column)], 1) for column in range(columns + 1)]
+    return torch.cat(rows)[None, None]
 
 
 def _check(model: QuietStar, length: int) -> None:
