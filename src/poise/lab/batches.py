@@ -54,9 +54,11 @@ class Packed:
     filled: int
 
 
-def batches(rows: Sequence[Encoded], batch_tokens: int, length: int, seed: int) -> Iterator[list[list[Encoded]]]:
-    """Batches without end: each pass over the examples in a new order, packed anew. Lines that do not fill a batch at
-    the end of a pass open the next one. Raises ConfigError where there are no rows."""
+def batches(
+    rows: Sequence[Encoded], batch_tokens: int, length: int, seed: int, packs: bool = True
+) -> Iterator[list[list[Encoded]]]:
+    """Batches without end: each pass over the examples in a new order, packed anew (or each example a line). Lines that
+    do not fill a batch at the end of a pass open the next one. Raises ConfigError where there are no rows."""
     if not rows:
         raise ConfigError("source", 0, "at least one example to train on")
     size, waiting = max(1, batch_tokens // length), list[list[Encoded]]()
@@ -65,7 +67,7 @@ def batches(rows: Sequence[Encoded], batch_tokens: int, length: int, seed: int) 
         order = list(rows)
         rng.shuffle(order)
         pools = (order[first : first + _POOL] for first in range(0, len(order), _POOL))
-        lines = [line for pool in pools for line in packed_lines(pool, length)]
+        lines = [line for pool in pools for line in packed_lines(pool, length)] if packs else [[row] for row in order]
         rng.shuffle(lines)
         waiting += lines
         while len(waiting) >= size:

@@ -18,6 +18,7 @@ from typing import Any
 
 from poise import knobs, prompts
 from poise.errors import ConfigError, DataError, UnknownName
+from poise.lab.quiet_star.settings import QuietStarSettings
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -53,7 +54,8 @@ class Recipe:
     step, in lines of `longest` tokens that hold whole examples; examples that are longer are left out.
     `learning_rate`: the peak, after `warmup` steps; it falls to zero over the last `decay` of the tokens, so that
     `tokens` can be raised later and the training goes on. `start`: an adapter of the same rank and alpha to begin with,
-    a folder or one that ships with Poise by its name; none: a fresh one."""
+    a folder or one that ships with Poise by its name; none: a fresh one. `quiet_star`: learn to think, too; each
+    example is then a line of its own."""
 
     model: str = "default"
     start: str = ""
@@ -70,6 +72,7 @@ class Recipe:
     longest: int = 320
     seed: int = 1
     sources: tuple[Source, ...] = ()
+    quiet_star: QuietStarSettings | None = None
     hash: str = ""
 
     def __post_init__(self) -> None:
@@ -85,7 +88,8 @@ class Recipe:
             raise ConfigError("source", self.sources, "at least one [[source]] with examples to train on")
 
 
-_KNOBS = tuple(each.name for each in dataclasses.fields(Recipe) if each.name not in ("sources", "hash"))
+_TABLES = ("sources", "quiet_star", "hash")
+_KNOBS = tuple(each.name for each in dataclasses.fields(Recipe) if each.name not in _TABLES)
 
 
 def names() -> tuple[str, ...]:
@@ -110,7 +114,12 @@ def read_recipe(name: str) -> Recipe:
     if not isinstance(tables, list):
         raise ConfigError("source", tables, "[[source]] tables")
     sources = tuple(_source(table, number) for number, table in enumerate(tables, 1))
-    recipe = Recipe(**_knobs(data, path.stem, (*_KNOBS, "source")), sources=sources)
+    thinking = data.pop("quiet_star", None)
+    if thinking is not None and not isinstance(thinking, dict):
+        raise ConfigError("quiet_star", thinking, "a [quiet_star] table")
+    quiet_star = None if thinking is None else knobs.build(QuietStarSettings, thinking, "quiet_star")
+    known = _knobs(data, path.stem, (*_KNOBS, "source", "quiet_star"))
+    recipe = Recipe(**known, sources=sources, quiet_star=quiet_star)
     return dataclasses.replace(recipe, hash=hashlib.sha256(text.encode()).hexdigest()[:16])
 
 

@@ -46,11 +46,17 @@ class Session:
         return train(self.training, self.rows, self.held_out, self.run, minutes, watch)
 
     def export(self) -> Adapter:
-        """Save the adapter as it is now into the folder's `adapter`. See `poise.lab.export.export`."""
+        """Save the adapter as it is now into the folder's `adapter`, with the numbers of thoughts if there are any. See
+        `poise.lab.export.export` and `poise.models.quiet_star.files`."""
         from poise.lab.export import export
+        from poise.lab.quiet_star.training import Thinking
+        from poise.models.quiet_star.files import save_numbers
 
         folder = self.run.folder / "adapter"
-        return export(self.training.adapted, folder, self.training.recipe.model, self.base.tokenizer)
+        made = export(self.training.adapted, folder, self.training.recipe.model, self.base.tokenizer)
+        if isinstance(self.training.objective, Thinking):
+            save_numbers(self.training.objective.model, folder)
+        return made
 
     def close(self) -> None:
         """Let others train in the folder."""
@@ -67,7 +73,8 @@ def prepared(
     gives no example; ModelError for a model that cannot be had; StoreError for a folder in use or a broken checkpoint.
     Cost: seconds to a minute; memory for the model in bfloat16 and the optimiser's state of the adapter."""
     require_torch()
-    from poise.lab.train import begin
+    from poise.lab import train
+    from poise.lab.quiet_star import training as thoughts
 
     run = TrainingRun(folder, recipe)
     try:
@@ -80,7 +87,11 @@ def prepared(
         groups = by_loss(recipe, examples.validation)
         held_out = {name: encoded(group, base.tokenizer, recipe.longest) for name, group in groups.items()}
         say("adding the adapter")
-        return Session(begin(base.model, recipe, run), base, rows, held_out, run)
+        if recipe.quiet_star:
+            training = thoughts.begin(base.model, base.tokenizer, recipe, run)
+        else:
+            training = train.begin(base.model, recipe, run)
+        return Session(training, base, rows, held_out, run)
     except BaseException:
         run.close()
         raise

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -43,14 +43,38 @@ class Progress:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a batch gave: the loss to go down, the tokens that were read, and what else is worth a curve."""
+
+    loss: torch.Tensor
+    filled: int
+    told: Mapping[str, float] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """What a training minimises. `packs`: whether a line may hold several examples."""
+
+    packs: bool
+
+    def taken(self, lines: Sequence[Sequence[Encoded]], step: int) -> Taken:
+        """The loss of a batch, with gradient; `step` seeds what is left to chance."""
+        ...
+
+    def validated(self, lines: Sequence[Sequence[Encoded]]) -> Mapping[str, tuple[float, float]]:
+        """Losses of held-out lines, and over how many targets, by what their names end in."""
+        ...
+
+
 @dataclass(slots=True)
 class Training:
     """A training in memory. `tokens`, `step` and `seconds`: done so far, over all sittings. `torn`: a step is being
-    taken, so what is here is neither the state before it nor the one after."""
+    taken, so what is here is neither the state before it nor the one after. `objective`: next tokens, unless told."""
 
     recipe: Recipe
     adapted: Any
     optimiser: Any
+    objective: Objective | None = None
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -62,6 +86,11 @@ class Training:
     def finished(self) -> bool:
         """Whether the recipe's tokens are done."""
         return self.tokens >= self.recipe.tokens
+
+    @property
+    def parameters(self) -> list[Any]:
+        """Everything that is trained."""
+        return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
 
     @property
     def level(self) -> bool:
@@ -103,12 +132,16 @@ def begin(model: Any, recipe: Recipe, run: TrainingRun) -> Training:
     optimiser = torch.optim.AdamW(
         parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
     )
-    training = Training(recipe, wrapped, optimiser)
+    return restored(Training(recipe, wrapped, optimiser), run)
+
+
+def restored(training: Training, run: TrainingRun) -> Training:
+    """The training where its last checkpoint was, if there is one."""
     saved = run.checkpoint()
     if saved:
-        for parameter, values in zip(parameters, saved["parameters"], strict=True):
+        for parameter, values in zip(training.parameters, saved["parameters"], strict=True):
             parameter.data.copy_(values)
-        optimiser.load_state_dict(saved["optimiser"])
+        training.optimiser.load_state_dict(saved["optimiser"])
         training.step, training.tokens, training.seconds = saved["step"], saved["tokens"], saved["seconds"]
         training.loss, training.validation = saved["loss"], saved["validation"]
     return training
@@ -132,8 +165,8 @@ def train(
         return True
     recipe, start, before = training.recipe, time.monotonic(), training.seconds
     saved = validated = start
-    forward = Forward(training.adapted)
-    stream = batches(rows, recipe.batch_tokens, recipe.longest, recipe.seed)
+    forward = training.objective or Forward(training.adapted, recipe.longest)
+    stream = batches(rows, recipe.batch_tokens, recipe.longest, recipe.seed, forward.packs)
     try:
         for lines in itertools.islice(stream, training.step, None):
             if training.finished or (minutes and time.monotonic() - start > 60 * minutes):
@@ -163,10 +196,12 @@ def train(
 
 
 class Forward:
-    """The loss of a batch: by the fused pass for a llama, by the model's own for any other."""
+    """The loss of next tokens: by the fused pass for a llama, by the model's own for any other. `length` of lines."""
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    packs = True
+
+    def __init__(self, model: Any, length: int = 0) -> None:
+        self.model, self.length = model, length
         self.llama: Llama | None = view_of(model)
         self.fused: LayerForward = compiled() if self.llama else layer_forward
 
@@ -186,6 +221,16 @@ class Forward:
             hidden = said.last_hidden_state
         return next_token_loss(hidden.flatten(0, 1)[places], targets, head), batch
 
+    def taken(self, lines: Sequence[Sequence[Encoded]], step: int) -> Taken:
+        loss, batch = self.loss(lines, self.length)
+        return Taken(loss, batch.filled)
+
+    def validated(self, lines: Sequence[Sequence[Encoded]]) -> Mapping[str, tuple[float, float]]:
+        """What a backward pass would need is kept until here, as in training, because the layers are compiled for that;
+        it is let go before the next batch, which needs the room."""
+        loss, batch = self.loss(lines, self.length)
+        return {"": (float(loss.detach()), len(batch.targets))}
+
 
 def rate(recipe: Recipe, step: int, tokens: int) -> float:
     """The learning rate: linear warm-up over steps, then level, then straight down to zero over the last `decay` of the
@@ -195,15 +240,14 @@ def rate(recipe: Recipe, step: int, tokens: int) -> float:
     return recipe.learning_rate * warm * min(1.0, left)
 
 
-def _one_step(training: Training, forward: Forward, lines: Sequence[Sequence[Encoded]], run: TrainingRun) -> None:
+def _one_step(training: Training, forward: Objective, lines: Sequence[Sequence[Encoded]], run: TrainingRun) -> None:
     recipe, optimiser = training.recipe, training.optimiser
     for group in optimiser.param_groups:
-        group["lr"] = rate(recipe, training.step, training.tokens)
-    loss, batch = forward.loss(lines, recipe.longest)
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = optimiser.param_groups[0]["params"]
-    length = float(torch.nn.utils.clip_grad_norm_(parameters, recipe.clip))
-    value = float(loss.detach())
+        group["lr"] = rate(recipe, training.step, training.tokens) * group.get("share", 1.0)
+    taken = forward.taken(lines, training.step)
+    taken.loss.backward()  # type: ignore[no-untyped-call]
+    length = float(torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip))
+    value = float(taken.loss.detach())
     if not (math.isfinite(value) and math.isfinite(length)):
         raise TrainingError(
             f"step {training.step + 1}: the loss is {value} and its gradient's length {length}; the checkpoint before "
@@ -213,36 +257,30 @@ def _one_step(training: Training, forward: Forward, lines: Sequence[Sequence[Enc
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     training.step += 1
-    training.tokens += batch.filled
+    training.tokens += taken.filled
     training.torn = False
     training.loss = value if math.isnan(training.loss) else 0.97 * training.loss + 0.03 * value
-    run.record(Point(training.step, training.tokens, value, optimiser.param_groups[0]["lr"], training.seconds))
+    lr = optimiser.param_groups[0]["lr"]
+    run.record(Point(training.step, training.tokens, value, lr, training.seconds, taken.told))
 
 
 def _validate(
-    training: Training, forward: Forward, held_out: Mapping[str, Sequence[Encoded]], run: TrainingRun
+    training: Training, forward: Objective, held_out: Mapping[str, Sequence[Encoded]], run: TrainingRun
 ) -> None:
     length = training.recipe.longest
     size = max(1, training.recipe.batch_tokens // length)
     for name, rows in held_out.items():
-        total = count = 0.0
-        lines = packed_lines(rows, length)
+        sums: dict[str, list[float]] = {}
+        lines = packed_lines(rows, length) if forward.packs else [[row] for row in rows]
         lines += [[]] * (-len(lines) % size)  # one shape, so that nothing is compiled anew
         for first in range(0, len(lines), size):
-            loss, targets = _told(forward, lines[first : first + size], length)
-            total += loss * targets
-            count += targets
-        if count:
-            training.validation[name] = total / count
+            for which, (loss, targets) in forward.validated(lines[first : first + size]).items():
+                total = sums.setdefault(which, [0.0, 0.0])
+                total[0] += loss * targets
+                total[1] += targets
+        training.validation |= {name + which: total / count for which, (total, count) in sums.items() if count}
     _trim()
     run.record_validation(training.step, training.tokens, training.validation, training.seconds)
-
-
-def _told(forward: Forward, lines: Sequence[Sequence[Encoded]], length: int) -> tuple[float, int]:
-    """Loss and number of targets. What a backward pass would need is kept until here, as in training, because the
-    layers are compiled for that; it is let go before the next batch, which needs the room."""
-    loss, batch = forward.loss(lines, length)
-    return float(loss.detach()), len(batch.targets)
 
 
 def _trim() -> None:
@@ -255,7 +293,7 @@ def _trim() -> None:
 def snapshot(training: Training) -> dict[str, Any]:
     """What a checkpoint holds."""
     return {
-        "parameters": [p.data for p in training.optimiser.param_groups[0]["params"]],
+        "parameters": [p.data for p in training.parameters],
         "optimiser": training.optimiser.state_dict(),
         "step": training.step,
         "tokens": training.tokens,

@@ -27,13 +27,15 @@ from poise.store.lock import Lock
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One step of the loss curve; `tokens` and `seconds` are counted from the very start."""
+    """One step of the loss curve; `tokens` and `seconds` are counted from the very start. `told`: what else there is to
+    say of a step, by name."""
 
     step: int
     tokens: int
     loss: float
     learning_rate: float
     seconds: float
+    told: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class TrainingRun:
@@ -51,7 +53,7 @@ class TrainingRun:
         except OSError as error:
             raise ConfigError("run", str(folder), f"a folder that can be written ({error.strerror})") from None
         try:
-            self._claim(json.loads(json.dumps(dataclasses.asdict(recipe))))
+            self._claim(json.loads(json.dumps(dataclasses.asdict(recipe), default=lambda choice: choice.value)))
         except BaseException:
             self._held.close()
             raise
@@ -134,7 +136,10 @@ class TrainingRun:
 
     def record(self, point: Point) -> None:
         """Append a step to the curve."""
-        self._append({"kind": "step", **dataclasses.asdict(point)})
+        row = dataclasses.asdict(point)
+        self._append({"kind": "step"} | row.pop("told") | row)
+        for name, value in point.told.items():
+            self._scalar(f"training/{name}", value, point.step)
         self._scalar("loss/training", point.loss, point.step)
         self._scalar("learning_rate", point.learning_rate, point.step)
 

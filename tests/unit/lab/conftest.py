@@ -12,5 +12,6 @@ def uncompiled(monkeypatch):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr("poise.lab.train.compiled", lambda: layer_forward)
+    monkeypatch.setattr("poise.lab.quiet_star.training.compiled", lambda: layer_forward)
     yield
     torch.set_num_threads(threads)

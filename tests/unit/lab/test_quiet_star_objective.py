@@ -5,7 +5,8 @@ import torch
 from tiny_lm import llama, tokenizer
 
 from poise.errors import ConfigError
-from poise.lab.quiet_star.objective import LossWeights, advantages, quiet_star_loss
+from poise.lab.quiet_star.objective import advantages, quiet_star_loss
+from poise.lab.quiet_star.settings import LossWeights
 from poise.models.quiet_star.config import QuietStarConfig
 from poise.models.quiet_star.model import QuietStar
 from poise.models.quiet_star.thoughts import parallel

@@ -9,27 +9,10 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.lab.objective import token_losses
+from poise.lab.quiet_star.settings import LossWeights
 from poise.models.llama import LayerForward
 from poise.models.quiet_star.model import QuietStar
 from poise.models.quiet_star.thoughts import Thoughts, parallel, retold
-
-
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """`base_loss_beta` and `mixed_loss_beta`: of the two cross-entropies; `policy_loss_beta`: of REINFORCE, whose
-    log-probabilities are taken at `reinforce_temperature`. Raises ConfigError."""
-
-    base_loss_beta: float = 0.5
-    mixed_loss_beta: float = 0.5
-    policy_loss_beta: float = 1.0
-    reinforce_temperature: float = 3.0
-
-    def __post_init__(self) -> None:
-        for knob in ("base_loss_beta", "mixed_loss_beta", "policy_loss_beta"):
-            if not getattr(self, knob) >= 0:
-                raise ConfigError(knob, getattr(self, knob), "0 or more")
-        if not self.reinforce_temperature > 0:
-            raise ConfigError("reinforce_temperature", self.reinforce_temperature, "above 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,24 @@ def load_quiet_star(folder: Path, base: str = "", dtype: str = "auto") -> tuple[
         raise ConfigError("base", loaded.name, f"the base of this checkpoint, {adapter.base}")
     merged = with_adapter(loaded.model, str(folder))
     made = QuietStar(merged, loaded.tokenizer, config)
-    made.start.data.copy_(numbers.pop("start"))
-    made.end.data.copy_(numbers.pop("end"))
-    made.mixer.load_state_dict({name.removeprefix("mixer."): value for name, value in numbers.items()})
+    _put(made, numbers)
     return made.eval().requires_grad_(False), dataclasses.replace(loaded, model=merged)
+
+
+def load_numbers(model: QuietStar, folder: Path) -> None:
+    """Put the embeddings and the mixing head of a folder into a model of the same width, whatever the length of its
+    thoughts. Raises ConfigError for another width, ModelError for broken files."""
+    _, numbers = _read(folder)
+    if numbers["start"].shape != model.start.shape:
+        raise ConfigError("start", str(folder), f"thoughts of a model of width {model.start.numel()}")
+    _put(model, numbers)
+
+
+def _put(model: QuietStar, numbers: dict[str, Any]) -> None:
+    model.start.data.copy_(numbers["start"])
+    model.end.data.copy_(numbers["end"])
+    head = {name.removeprefix("mixer."): value for name, value in numbers.items() if name.startswith("mixer.")}
+    model.mixer.load_state_dict(head)
 
 
 def _read(folder: Path) -> tuple[QuietStarConfig, dict[str, Any]]:

@@ -1,0 +1,63 @@
+"""The [quiet_star] table of a recipe: how thoughts are shaped, judged and learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poise.errors import ConfigError
+from poise.models.quiet_star.config import Bound, QuietStarConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """`base_loss_beta` and `mixed_loss_beta`: of the two cross-entropies; `policy_loss_beta`: of REINFORCE, whose
+    log-probabilities are taken at `reinforce_temperature`. Raises ConfigError."""
+
+    base_loss_beta: float = 0.5
+    mixed_loss_beta: float = 0.5
+    policy_loss_beta: float = 1.0
+    reinforce_temperature: float = 3.0
+
+    def __post_init__(self) -> None:
+        for knob in ("base_loss_beta", "mixed_loss_beta", "policy_loss_beta"):
+            if not getattr(self, knob) >= 0:
+                raise ConfigError(knob, getattr(self, knob), "0 or more")
+        if not self.reinforce_temperature > 0:
+            raise ConfigError("reinforce_temperature", self.reinforce_temperature, "above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class QuietStarSettings:
+    """See QuietStarConfig and LossWeights for most. `head_learning_rate`: of embeddings and mixing head, beside the
+    recipe's `learning_rate` of the adapter. `filler`: a text whose first token takes the place of every thought token,
+    which makes a pause-token model of it (Goyal et al. 2023, arXiv 2310.02226), the control. Raises ConfigError."""
+
+    n_ahead: int = 8
+    n_ahead_talk: int = 4
+    n_passes: int = 2
+    embedding_scale: float = 100.0
+    initial_start_token: str = "---"
+    initial_end_token: str = "---"
+    bound: Bound = Bound.NONE
+    base_loss_beta: float = 0.5
+    mixed_loss_beta: float = 0.5
+    policy_loss_beta: float = 1.0
+    reinforce_temperature: float = 3.0
+    head_learning_rate: float = 1e-3
+    filler: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.head_learning_rate > 0:
+            raise ConfigError("head_learning_rate", self.head_learning_rate, "above 0")
+        _ = self.config, self.weights  # they check what they are made of
+
+    @property
+    def config(self) -> QuietStarConfig:
+        """Of the model."""
+        marks = self.initial_start_token, self.initial_end_token
+        return QuietStarConfig(self.n_ahead, self.n_ahead_talk, self.n_passes, self.embedding_scale, *marks, self.bound)
+
+    @property
+    def weights(self) -> LossWeights:
+        """Of the loss."""
+        return LossWeights(self.base_loss_beta, self.mixed_loss_beta, self.policy_loss_beta, self.reinforce_temperature)
