@@ -25,11 +25,12 @@ _WORTH = 8  # fewer shared tokens than this are not worth a copy
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What reading prompts gave: logits [prompts, vocabulary] after the last token of each, and how many of
-    its tokens were taken from another row."""
+    """What reading prompts gave: logits [prompts, vocabulary] after the last token of each, how many of its tokens were
+    taken from another row, and the states [prompts, width] that the logits are of, where the decoder has them."""
 
     logits: Tensor
     shared: tuple[int, ...]
+    states: Tensor | None = None
 
 
 class Rows:
@@ -44,6 +45,7 @@ class Rows:
         self.keys = [torch.zeros(size, dtype=like.dtype, device=like.device) for _ in model.layers]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.held: list[list[int]] = [[] for _ in range(rows)]
+        self.states: Tensor | None = None  # of the last step, [active, width]
         self._used, self._clock = [0] * rows, 0  # when each row was last lived in or copied from
 
     @torch.inference_mode()
@@ -69,31 +71,41 @@ class Rows:
                     self._copy(row, copy, len(tokens))
                 self.held[copy] = list(tokens)
         self.active += total
-        return Admitted(product(hidden, self.model.head), tuple(shared))
+        return Admitted(product(hidden, self.model.head), tuple(shared), hidden)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
         """One more token for every living row, [active]. Returns logits [active, vocabulary]."""
-        shape, active = self.model.shape, self.active
-        lengths = torch.tensor([len(held) for held in self.held[:active]])
-        reach = min(self.context, (int(lengths.max()) // _BLOCK + 1) * _BLOCK)
-        x = functional.embedding(tokens, self.model.embeddings)
+        self.states = self._step(tokens)
+        return product(self.states, self.model.head)
+
+    def _step(self, tokens: Tensor) -> Tensor:
+        """The states [active, width] of one more token for every living row."""
+        lengths = torch.tensor([len(held) for held in self.held[: self.active]])
+        states = self._place(functional.embedding(tokens, self.model.embeddings), None, lengths)
+        for held, token in zip(self.held[: self.active], tokens.tolist(), strict=True):
+            held.append(token)
+        return states
+
+    def _place(self, x: Tensor, which: Tensor | None, places: Tensor) -> Tensor:
+        """The states, after the final norm, of one embedding [n, width] for each of some rows (None: the living ones),
+        put at `places` [n] of the cache; what a row holds up to there is seen."""
+        shape, count = self.model.shape, len(places)
+        reach = min(self.context, (int(places.max()) // _BLOCK + 1) * _BLOCK)
         groups = shape.heads // shape.key_heads
-        mask = causal_mask(lengths, reach, x.dtype)[:, None, None].expand(-1, 1, groups, -1)
-        cosines, sines = angles(lengths.to(x.device), shape, x.dtype)
-        mask, lengths, rows = mask.to(x.device), lengths.to(x.device), torch.arange(active, device=x.device)
+        mask = causal_mask(places, reach, x.dtype)[:, None, None].expand(-1, 1, groups, -1)
+        cosines, sines = angles(places.to(x.device), shape, x.dtype)
+        rows = torch.arange(count, device=x.device) if which is None else which.to(x.device)
+        mask, places, seen = mask.to(x.device), places.to(x.device), slice(count) if which is None else rows
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
             h = norm(x, layer.input_norm, shape.epsilon)
             query, key, value = projected(h, layer, shape, cosines, sines)
-            keys[rows, :, lengths], values[rows, :, lengths] = key, value
-            query = query.reshape(active, shape.key_heads, -1, shape.head_width)
+            keys[rows, :, places], values[rows, :, places] = key, value
+            query = query.reshape(count, shape.key_heads, -1, shape.head_width)
             # The queries that share a key head stand as so many places of one sequence: keys are read once, not copied.
-            told = values[:active, :, :reach]
-            mixed = functional.scaled_dot_product_attention(query, keys[:active, :, :reach], told, mask)
-            x = after_attention(x, mixed.reshape(active, -1), layer, shape)
-        for held, token in zip(self.held[:active], tokens.tolist(), strict=True):
-            held.append(token)
-        return product(norm(x, self.model.norm, shape.epsilon), self.model.head)
+            mixed = functional.scaled_dot_product_attention(query, keys[seen, :, :reach], values[seen, :, :reach], mask)
+            x = after_attention(x, mixed.reshape(count, -1), layer, shape)
+        return norm(x, self.model.norm, shape.epsilon)
 
     def retire(self, row: int, riders: list[Any]) -> None:
         """End a living row; the last living row takes its place, in the cache and in `riders` (one a living row)."""
