@@ -23,7 +23,7 @@ class Decoder(Protocol):
     """What decodes: `poise.models.decode.Rows` or `poise.models.gangs.Gangs`."""
 
     size: int
-    context: int
+    limit: int
     active: int
 
     def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Any: ...
@@ -258,7 +258,7 @@ class Worker:
             piece, stopped = _until_stop(draw.text, piece, sampling.stop)
             finish = Finish.DELIMITER if stopped else None
         draw.text += piece
-        full = len(draw.call.tokens) + draw.count >= decoder.context
+        full = len(draw.call.tokens) + draw.count >= decoder.limit
         if finish is None and (draw.count >= sampling.max_tokens or full):
             finish = Finish.LENGTH
         wanted = sampling.top_logprobs

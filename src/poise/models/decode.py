@@ -46,6 +46,7 @@ class Rows:
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.held: list[list[int]] = [[] for _ in range(rows)]
         self.states: Tensor | None = None  # of the last step, [active, width]
+        self.limit = context  # tokens that a text may have
         self._used, self._clock = [0] * rows, 0  # when each row was last lived in or copied from
 
     @torch.inference_mode()

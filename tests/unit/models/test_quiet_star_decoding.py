@@ -1,0 +1,70 @@
+"""Thinking behind the text of a row: what it says is what thinking at every place of the text says there."""
+
+import pytest
+import torch
+from tiny_lm import gpt2, llama, tokenizer
+
+from poise.errors import ConfigError
+from poise.models.quiet_star.config import QuietStarConfig
+from poise.models.quiet_star.decoding import ThinkingRows
+from poise.models.quiet_star.model import QuietStar
+from poise.models.quiet_star.thoughts import parallel
+
+TEXTS = [[5, 9, 77, 41, 9, 130, 12], [200, 3, 3, 18], [7, 7, 1, 90, 33]]
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(7)
+    made = QuietStar(llama(), tokenizer(), QuietStarConfig(n_ahead=6, n_ahead_talk=1))
+    torch.nn.init.normal_(made.mixer.last.weight, std=0.5)
+    torch.nn.init.normal_(made.end, std=0.01)
+    return made.eval().requires_grad_(False)
+
+
+def at_the_end(model, text, numbers):
+    ids = torch.tensor([text])
+    spread = numbers[None, None].expand(1, len(text), -1)
+    return model.logits(parallel(model, ids, spread).mixed[0, -1, 0])
+
+
+def test_thoughts_behind_a_prompt_and_behind_what_was_drawn(model):
+    rows = ThinkingRows(model, 4, 64)
+    numbers = torch.rand(3, 3, generator=torch.Generator().manual_seed(2)).double()
+    read = rows.admit([(text, 1) for text in TEXTS])
+    told = rows.think(torch.arange(3), read.states, numbers)
+    for row, text in enumerate(TEXTS):
+        torch.testing.assert_close(told[row], at_the_end(model, text, numbers[row]), atol=1e-4, rtol=1e-4)
+    rows.step(torch.tensor([50, 60, 70]))
+    some = torch.tensor([2, 0])
+    told = rows.think(some, rows.states[some], numbers[some])
+    for place, row in enumerate(some.tolist()):
+        wanted = at_the_end(model, [*TEXTS[row], 50 + 10 * row], numbers[row])
+        torch.testing.assert_close(told[place], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_what_was_thought_leaves_no_trace(model):
+    """Gating never shifts the distribution elsewhere: with thoughts in between, all later steps are bit for bit those
+    of rows that never thought."""
+    numbers = torch.rand(3, 3).double()
+    thoughtful, plain = ThinkingRows(model, 4, 64), ThinkingRows(model, 4, 64)
+    read = [rows.admit([(text, 1) for text in TEXTS]) for rows in (thoughtful, plain)]
+    thoughtful.think(torch.arange(3), read[0].states, numbers)
+    for token in (50, 60, 70, 80):
+        tokens = torch.tensor([token] * 3)
+        assert torch.equal(thoughtful.step(tokens), plain.step(tokens))
+        which = torch.tensor([token % 3])
+        thoughtful.think(which, thoughtful.states[which], numbers[:1])
+
+
+def test_the_last_token_of_the_context_may_be_thought_about(model):
+    rows = ThinkingRows(model, 1, 8)
+    assert rows.limit == 8
+    read = rows.admit([(list(range(8)), 1)])
+    told = rows.think(torch.tensor([0]), read.states, torch.rand(1, 3).double())
+    assert torch.isfinite(told).all()
+
+
+def test_a_model_of_another_family_is_refused():
+    with pytest.raises(ConfigError, match="llama"):
+        ThinkingRows(QuietStar(gpt2(), tokenizer(), QuietStarConfig()), 2, 16)
