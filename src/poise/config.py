@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poise import knobs, prompts
-from poise.core import Sampling
+from poise.core import Sampling, Thinking, ThinkingMode
 from poise.costs import Budget
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.seams import Arm, Plan, Strategy
@@ -28,9 +28,10 @@ _BUDGET = tuple(field.name for field in dataclasses.fields(Budget))
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """How to reach an engine. `kind`: llamacpp (embedded), openai (any OpenAI-compatible server), torch (PyTorch,
-    in this process), scripted, replay (of recorded draws). `model`: a model name, GGUF path or hub repository; the
-    folder of a pool for replay. `adapter`: a folder in peft's format, for torch. `key`: the environment variable that
-    holds the API key."""
+    in this process), quiet-star (the same with thoughts), scripted, replay (of recorded draws). `model`: a model name,
+    GGUF path or hub repository; the folder of a pool for replay; the base of a quiet-star, if it is not found by its
+    name. `adapter`: a folder in peft's format, for torch, or with thoughts too, for quiet-star; `thinking`: how that
+    thinks, as in `thinking_of`. `key`: the environment variable that holds the API key."""
 
     kind: str = "llamacpp"
     model: str = "default"
@@ -42,6 +43,7 @@ class EngineSpec:
     threads: int = 0
     cache: str = ""
     adapter: str = ""
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, s
 
 def engine_of(word: str, model: str = "") -> EngineSpec:
     """An engine from one word: "scripted", a URL of a server (then `model` is its model), the folder of a pool,
-    "torch:MODEL" for PyTorch, or a model for llama.cpp."""
+    "torch:MODEL" for PyTorch, "quiet-star:FOLDER" for a model that thinks ("quiet-star:FOLDER@gated:0.15": before every
+    seventh token or so), or a model for llama.cpp."""
     if word == "scripted":
         return EngineSpec("scripted")
     if word.startswith(("http://", "https://")):
@@ -152,7 +155,27 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
         return EngineSpec("replay", word)
     if word == "torch" or word.startswith("torch:"):
         return EngineSpec("torch", word.partition(":")[2] or "default")
+    if word.startswith("quiet-star:"):
+        folder, _, thinking = word.partition(":")[2].partition("@")
+        thinking_of(thinking)
+        return EngineSpec("quiet-star", "", adapter=folder, thinking=thinking)
     return EngineSpec("llamacpp", word)
+
+
+def thinking_of(text: str) -> Thinking:
+    """How to think, from "off", "exact" (and nothing), or "gated:SHARE". Raises ConfigError, UnknownName."""
+    word, _, knob = text.partition(":")
+    kinds = {mode.value: mode for mode in ThinkingMode if mode is not ThinkingMode.AMORTISED}
+    mode = kinds.get(word or "exact")
+    if mode is None:
+        raise UnknownName("engine.thinking", word, kinds)
+    try:
+        share = float(knob) if knob else 1.0
+    except ValueError:
+        raise ConfigError("engine.thinking", text, "off, exact, or gated:SHARE with a share of 0 to 1") from None
+    if (mode is ThinkingMode.GATED) != bool(knob):
+        raise ConfigError("engine.thinking", text, "off, exact, or gated:SHARE with a share of 0 to 1")
+    return Thinking(mode, share)
 
 
 def _tables(value: object, name: str) -> Mapping[str, Mapping[str, object]]:

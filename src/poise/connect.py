@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
-from poise.config import EngineSpec
+from poise.config import EngineSpec, thinking_of
 from poise.errors import ConfigError, UnknownName
 from poise.seams import Engine
 
@@ -38,9 +39,9 @@ def _engine(spec: EngineSpec, name: str) -> Engine:
         from poise.engines.replay import Replay
 
         return Replay(Path(spec.model), name=name)
-    if spec.kind == "torch":
+    if spec.kind in ("torch", "quiet-star"):
         return _torch(spec, name)
-    raise UnknownName("engine.kind", spec.kind, ("llamacpp", "openai", "replay", "scripted", "torch"))
+    raise UnknownName("engine.kind", spec.kind, ("llamacpp", "openai", "quiet-star", "replay", "scripted", "torch"))
 
 
 def _torch(spec: EngineSpec, name: str) -> Engine:
@@ -48,10 +49,15 @@ def _torch(spec: EngineSpec, name: str) -> Engine:
         raise ConfigError("engine.kind", spec.kind, 'pip install "poise[torch]"')
     import torch
 
+    from poise.engines.quiet_star_lm import QuietStarLM
     from poise.engines.torch_lm import TorchLM
 
     if spec.threads:
         torch.set_num_threads(spec.threads)
+    if spec.kind == "quiet-star":
+        thinking, base = thinking_of(spec.thinking), "" if spec.model == "default" else spec.model
+        knobs: dict[str, Any] = {"name": name, "slots": spec.slots, "context": spec.context}
+        return QuietStarLM(spec.adapter, base=base, thinking=thinking, **knobs)
     return TorchLM(spec.model, name=name, slots=spec.slots, context=spec.context, adapter=spec.adapter)
 
 

@@ -103,10 +103,17 @@ class Thinking:
     share: float = 1.0
     drafts: int = 1
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ConfigError("thinking.share", self.share, "0 to 1")
+        if not 1 <= self.drafts <= 64:
+            raise ConfigError("thinking.drafts", self.drafts, "1 to 64")
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw. `top_logprobs`: None = no logprobs, 0 = the chosen token's, k = with k alternatives."""
+    """How to draw. `top_logprobs`: None = no logprobs, 0 = the chosen token's, k = with k alternatives. `thinking`:
+    None = as the engine does by itself."""
 
     temperature: float = 0.7
     top_p: float = 1.0
@@ -114,7 +121,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     top_logprobs: int | None = None
-    thinking: Thinking = Thinking()
+    thinking: Thinking | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):

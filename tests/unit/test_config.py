@@ -3,7 +3,8 @@
 import pytest
 
 from poise import config, knobs
-from poise.config import EngineSpec, arm_of, arms_of, comparisons, engine_of, read_bench, strategy_of
+from poise.config import EngineSpec, arm_of, arms_of, comparisons, engine_of, read_bench, strategy_of, thinking_of
+from poise.core import Thinking, ThinkingMode
 from poise.costs import Budget
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.strategies.adaptive_consistency import AdaptiveConsistency, StopRule
@@ -91,6 +92,17 @@ def test_comparisons_name_arms():
     assert comparisons(["self_consistency:n=8/direct"], arms) == (("self_consistency:n=8", "direct"),)
     with pytest.raises(UnknownName):
         comparisons(["direct:cot"], arms)
+
+
+def test_how_an_engine_thinks():
+    spec = engine_of("quiet-star:runs/thinking@gated:0.15")
+    assert (spec.kind, spec.adapter, spec.thinking) == ("quiet-star", "runs/thinking", "gated:0.15")
+    assert thinking_of("") == thinking_of("exact") == Thinking(ThinkingMode.EXACT)
+    assert thinking_of("off").mode is ThinkingMode.OFF
+    assert thinking_of("gated:0.15") == Thinking(ThinkingMode.GATED, 0.15)
+    for bad in ("gated", "exact:0.5", "gated:much", "gated:1.5", "deep", "amortised"):
+        with pytest.raises(ConfigError):
+            engine_of(f"quiet-star:folder@{bad}")
 
 
 def test_engines_of_one_word():

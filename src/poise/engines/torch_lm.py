@@ -53,7 +53,7 @@ class TorchLM:
         self.slots = slots or _slots(loaded.card, self.context)
         self.card: Card = replace(loaded.card, context=self.context)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.WHITE_BOX})
-        self._worker = Worker(self._decoder, self._words, _ends(loaded))
+        self._worker = Worker(self._decoder, self._words, ends_of(loaded))
 
     def model(self) -> Any:
         """The `transformers` model itself, adapter merged."""
@@ -141,7 +141,7 @@ def _slots(card: Card, context: int) -> int:
     return max(1, min(SLOTS, CACHE_BYTES // row)) if row else SLOTS
 
 
-def _ends(loaded: DenseModel) -> frozenset[int]:
+def ends_of(loaded: DenseModel) -> frozenset[int]:
     """Token ids that end a text: the tokenizer's and those of the generation settings."""
     said = getattr(loaded.model.generation_config, "eos_token_id", None)
     ends = said if isinstance(said, list) else [said]

@@ -8,7 +8,7 @@ import collections
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from poise.core import Delta, Finish, Sampling
@@ -25,6 +25,7 @@ class Decoder(Protocol):
     size: int
     limit: int
     active: int
+    states: Any
 
     def admit(self, prompts: Sequence[tuple[Sequence[int], int]]) -> Any: ...
 
@@ -55,7 +56,8 @@ class Call:
 
 @dataclass(eq=False, slots=True)
 class Draw:
-    """One living draw. `next`: the token to be read next; `text`: all of it so far, for finding stop strings."""
+    """One living draw. `next`: the token to be read next; `text`: all of it so far, for finding stop strings;
+    `thoughts`: the dice of its thoughts, where it thinks."""
 
     call: Call
     index: int
@@ -64,6 +66,7 @@ class Draw:
     next: int = 0
     count: int = 0
     text: str = ""
+    thoughts: Any = None
 
 
 @dataclass(slots=True)
@@ -206,7 +209,8 @@ class Worker:
                     if call.admitted == call.n:
                         self._waiting.remove(call)
             copies_of = [number for number, (_, copies) in enumerate(chosen) for _ in range(copies)]
-            self._take(decoder, mail, read.logits[copies_of], first)
+            states = None if read.states is None else read.states[copies_of]
+            self._take(decoder, mail, read.logits[copies_of], states, first)
 
     def _next(self, decoder: Decoder) -> list[tuple[Call, int]]:
         """Which waiting calls get rows now, and how many each."""
@@ -229,19 +233,26 @@ class Worker:
         import torch
 
         logits = decoder.step(torch.tensor([draw.next for draw in self._draws]))
-        self._take(decoder, mail, logits, 0)
+        self._take(decoder, mail, logits, decoder.states, 0)
 
-    def _take(self, decoder: Decoder, mail: Mail, logits: Any, first: int) -> None:
+    def reconsider(self, decoder: Any, logits: Any, states: Any, first: int) -> tuple[Any, list[int]]:
+        """Logits after thinking about the next tokens of the draws from row `first` on, and the thought tokens of each;
+        here nobody thinks."""
+        return logits, [0] * len(logits)
+
+    def _take(self, decoder: Decoder, mail: Mail, logits: Any, states: Any, first: int) -> None:
         """Choose a token for the draws from row `first` on, and end those that are done."""
         from poise.models.sampling import choose
 
         draws = self._draws[first:]
+        logits, thought = self.reconsider(decoder, logits, states, first)
         choice = choose(logits, [d.call.sampling for d in draws], [d.dice.number(d.count) for d in draws])
         tokens, logprobs = choice.tokens.tolist(), choice.logprobs.tolist()
         tops = choice.alternatives.tolist() if choice.alternatives is not None else [()] * len(draws)
         done = []
-        for row, (draw, token, logprob, top) in enumerate(zip(draws, tokens, logprobs, tops, strict=True), first):
-            delta = self._delta(decoder, draw, token, logprob, top)
+        told = zip(draws, tokens, logprobs, tops, thought, strict=True)
+        for row, (draw, token, logprob, top, spent) in enumerate(told, first):
+            delta = replace(self._delta(decoder, draw, token, logprob, top), thought_tokens=spent)
             mail.add(draw.call, delta)
             if delta.finish:
                 done.append(row)

@@ -49,13 +49,16 @@ class Session:
         """Save the adapter as it is now into the folder's `adapter`, with the numbers of thoughts if there are any. See
         `poise.lab.export.export` and `poise.models.quiet_star.files`."""
         from poise.lab.export import export
+        from poise.lab.quiet_star.gating import measured_gate
         from poise.lab.quiet_star.training import Thinking
         from poise.models.quiet_star.files import save_numbers
 
         folder = self.run.folder / "adapter"
         made = export(self.training.adapted, folder, self.training.recipe.model, self.base.tokenizer)
         if isinstance(self.training.objective, Thinking):
-            save_numbers(self.training.objective.model, folder)
+            thinking = self.training.objective.model
+            thinking.gate = measured_gate(thinking, [row for rows in self.held_out.values() for row in rows])
+            save_numbers(thinking, folder)
         return made
 
     def close(self) -> None:

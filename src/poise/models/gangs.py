@@ -18,7 +18,7 @@ class Gangs:
 
     def __init__(self, model: Any, rows: int, context: int) -> None:
         self.model, self.size, self.context, self.active = model, rows, context, 0
-        self.limit = context
+        self.limit, self.states = context, None
         self._gangs: list[_Gang] = []
 
     @torch.inference_mode()

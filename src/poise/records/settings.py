@@ -59,8 +59,8 @@ def _kept(**settings: object) -> Json:
     return {name: setting for name, setting in settings.items() if setting not in _EMPTY}
 
 
-def _thinking_to_json(thinking: Thinking) -> Json | None:
-    if thinking == Thinking():
+def _thinking_to_json(thinking: Thinking | None) -> Json | None:
+    if thinking is None:
         return None
     return {"mode": thinking.mode.value, "share": thinking.share, "drafts": thinking.drafts}
 
@@ -88,7 +88,7 @@ def sampling_from_json(data: Json) -> Sampling:
         tuple(data.get("stop", ())),
         data.get("seed"),
         data.get("top_logprobs"),
-        Thinking(ThinkingMode(thinking["mode"]), thinking["share"], thinking["drafts"]) if thinking else Thinking(),
+        Thinking(ThinkingMode(thinking["mode"]), thinking["share"], thinking["drafts"]) if thinking else None,
     )
 
 

@@ -36,7 +36,7 @@ def nll(model, state, token):
 
 
 def test_it_is_what_it_says(model):
-    found = quiet_star_loss(model, IDS, COUNTED, numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
+    found = quiet_star_loss(model, (IDS, COUNTED), numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
     ids, counted = (part.repeat_interleave(CONFIG.n_passes, 0) for part in (IDS, COUNTED))
     with torch.no_grad():
         told = parallel(model, ids, numbers())
@@ -69,15 +69,15 @@ def test_it_is_what_it_says(model):
 
 
 def test_gradients_reach_thoughts_marks_and_mixing(model):
-    quiet_star_loss(model, IDS, COUNTED, numbers(), LossWeights()).total.backward()
+    quiet_star_loss(model, (IDS, COUNTED), numbers(), LossWeights()).total.backward()
     for parameter in (model.start, model.end, *model.mixer.parameters()):
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
 
 
 def test_a_filler_reinforces_nothing(model):
-    one = quiet_star_loss(model, IDS, COUNTED, numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
-    other = quiet_star_loss(model, IDS, COUNTED, numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
+    one = quiet_star_loss(model, (IDS, COUNTED), numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
+    other = quiet_star_loss(model, (IDS, COUNTED), numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
     assert float(one.total.detach()) == pytest.approx(float(other.total.detach()))
 
 
@@ -89,7 +89,7 @@ def test_advantages_are_above_the_mean_of_their_own_passes():
 
 def test_nothing_to_predict_is_refused(model):
     with pytest.raises(ConfigError, match="counted"):
-        quiet_star_loss(model, IDS, torch.zeros_like(COUNTED), numbers(), LossWeights())
+        quiet_star_loss(model, (IDS, torch.zeros_like(COUNTED)), numbers(), LossWeights())
     for knob, bad in (("base_loss_beta", -1.0), ("reinforce_temperature", 0.0), ("policy_loss_beta", float("nan"))):
         with pytest.raises(ConfigError, match=knob):
             LossWeights(**{knob: bad})

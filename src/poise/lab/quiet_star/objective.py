@@ -32,14 +32,13 @@ class Losses:
 
 def quiet_star_loss(
     model: QuietStar,
-    ids: Tensor,
-    counted: Tensor,
+    texts: tuple[Tensor, Tensor],
     numbers: Tensor,
     weights: LossWeights,
     filler: int | None = None,
     forward: LayerForward | None = None,
 ) -> Losses:
-    """Of texts `ids` [batch, length]; `counted` [batch, length] says which tokens are to be predicted well. `numbers`
+    """Of `texts`: token ids [batch, length], and which of them [batch, length] are to be predicted well. `numbers`
     [n_passes * batch, length, n]: by which thoughts are sampled, the passes of one text side by side. With `filler`
     (see `parallel`) nothing is sampled, and so nothing reinforced. `forward`: see `retold`.
 
@@ -47,7 +46,7 @@ def quiet_star_loss(
     that is above the mean of the passes, and nothing where it is below. Raises ConfigError where nothing is counted.
     Cost: n_passes * batch texts of 1 + columns passes, once to sample and once forward and backward."""
     passes = model.config.n_passes
-    ids, counted = ids.repeat_interleave(passes, 0), counted.repeat_interleave(passes, 0)
+    ids, counted = (part.repeat_interleave(passes, 0) for part in texts)
     if not bool(counted[:, 1:].any()):
         raise ConfigError("counted", 0, "at least one token after the first of a text")
     with torch.no_grad():

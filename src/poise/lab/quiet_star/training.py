@@ -49,7 +49,7 @@ class Thinking:
         passes, config = self.model.config.n_passes, self.model.config
         dice = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step + 1)
         numbers = torch.rand(passes * len(ids), ids.shape[1], config.thought_tokens, generator=dice).to(device)
-        return quiet_star_loss(self.model, ids, counted, numbers, self.weights, self.filler, self._fused)
+        return quiet_star_loss(self.model, (ids, counted), numbers, self.weights, self.filler, self._fused)
 
 
 def rows_of(lines: Sequence[Sequence[Encoded]], length: int) -> tuple[Tensor, Tensor]:

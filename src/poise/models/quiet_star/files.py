@@ -1,6 +1,6 @@
 """A trained Quiet-STaR on disk: its own numbers beside a LoRA adapter in peft's layout; the base stays where it is.
 
-quiet_star.json         the configuration, and the hash of the numbers
+quiet_star.json         the configuration, the gate, and the hash of the numbers
 quiet_star.safetensors  start and end embeddings and the mixing head
 adapter_config.json, adapter_model.safetensors, poise.json    as `poise lab train` leaves them (see `models.adapter`)
 """
@@ -17,6 +17,7 @@ from poise.errors import ConfigError, ModelError, PoiseError
 from poise.models.adapter import read_adapter
 from poise.models.dense import DenseModel, load_dense, with_adapter
 from poise.models.quiet_star.config import Bound, QuietStarConfig
+from poise.models.quiet_star.gates import Gate, Unsure
 from poise.models.quiet_star.model import QuietStar
 
 NUMBERS, SETTINGS = "quiet_star.safetensors", "quiet_star.json"
@@ -42,6 +43,8 @@ def save_numbers(model: QuietStar, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     said = dataclasses.asdict(model.config) | {"bound": model.config.bound.value}
     settings = {"format": FORMAT, "config": said, "sha256": hashlib.sha256(whole).hexdigest()}
+    if model.gate:
+        settings["gate"] = {"kind": model.gate.kind.value, "quantiles": model.gate.quantiles}
     (folder / NUMBERS).write_bytes(whole)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
@@ -60,7 +63,7 @@ def load_quiet_star(folder: Path, base: str = "", dtype: str = "auto") -> tuple[
     another base, ModelError for broken files and weights that cannot be had."""
     if not is_quiet_star(folder):
         raise ConfigError("quiet_star", str(folder), f"a folder with {SETTINGS}, as `poise lab quiet-star` writes it")
-    config, numbers = _read(folder)
+    config, gate, numbers = _read(folder)
     adapter = read_adapter(folder)
     loaded = load_dense(base or adapter.base.name, dtype)
     width = loaded.model.get_input_embeddings().weight.shape[1]
@@ -71,13 +74,14 @@ def load_quiet_star(folder: Path, base: str = "", dtype: str = "auto") -> tuple[
     merged = with_adapter(loaded.model, str(folder))
     made = QuietStar(merged, loaded.tokenizer, config)
     _put(made, numbers)
+    made.gate = gate
     return made.eval().requires_grad_(False), dataclasses.replace(loaded, model=merged)
 
 
 def load_numbers(model: QuietStar, folder: Path) -> None:
     """Put the embeddings and the mixing head of a folder into a model of the same width, whatever the length of its
     thoughts. Raises ConfigError for another width, ModelError for broken files."""
-    _, numbers = _read(folder)
+    *_, numbers = _read(folder)
     if numbers["start"].shape != model.start.shape:
         raise ConfigError("start", str(folder), f"thoughts of a model of width {model.start.numel()}")
     _put(model, numbers)
@@ -90,7 +94,7 @@ def _put(model: QuietStar, numbers: dict[str, Any]) -> None:
     model.mixer.load_state_dict(head)
 
 
-def _read(folder: Path) -> tuple[QuietStarConfig, dict[str, Any]]:
+def _read(folder: Path) -> tuple[QuietStarConfig, Gate | None, dict[str, Any]]:
     from safetensors.torch import load
 
     try:
@@ -99,7 +103,9 @@ def _read(folder: Path) -> tuple[QuietStarConfig, dict[str, Any]]:
         if said["format"] != FORMAT or hashlib.sha256(whole).hexdigest() != said["sha256"]:
             raise ModelError(f"{folder}: {NUMBERS} is not the file that {SETTINGS} tells of")
         config = QuietStarConfig(**{**said["config"], "bound": Bound(said["config"]["bound"])})
-        return config, {name: value.float() for name, value in load(whole).items()}
+        gate = said.get("gate")
+        measured = Gate(Unsure(gate["kind"]), tuple(gate["quantiles"])) if gate else None
+        return config, measured, {name: value.float() for name, value in load(whole).items()}
     except PoiseError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.models.llama import LayerForward, through, view_of
 from poise.models.quiet_star.config import Bound, QuietStarConfig
+from poise.models.quiet_star.gates import Gate
 
 
 class Mixer(nn.Module):
@@ -41,6 +42,7 @@ class QuietStar(nn.Module):
     def __init__(self, model: Any, tokenizer: Any, config: QuietStarConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self.gate: Gate | None = None  # measured when a training ends
         embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
         if embeddings is None or head is None:
             raise ConfigError("model", type(model).__name__, "a causal language model of transformers")

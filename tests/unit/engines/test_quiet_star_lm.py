@@ -1,0 +1,114 @@
+"""The engine that thinks: its laws, its modes, and its bill."""
+
+import asyncio
+
+import pytest
+import torch
+from tiny_lm import dense, llama, tokenizer
+
+from poise.core import Ability, Message, Role, Sampling, Thinking, ThinkingMode
+from poise.engines import quiet_star_lm
+from poise.engines.quiet_star_lm import QuietStarLM
+from poise.engines.torch_lm import TorchLM
+from poise.errors import ConfigError, EngineRefused
+from poise.models.quiet_star.config import QuietStarConfig
+from poise.models.quiet_star.gates import Gate, Unsure
+from poise.models.quiet_star.model import QuietStar
+from poise.testing import check_engine
+
+STORY = (Message(Role.USER, "Tell me a story."),)
+OFF, EXACT = Thinking(ThinkingMode.OFF), Thinking(ThinkingMode.EXACT)
+
+
+def gated(share):
+    return Thinking(ThinkingMode.GATED, share)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Makes engines of one tiny model with thoughts; `gate`: of its entropy."""
+    engines = []
+
+    def make(gate=(0.0, 0.5, 1.0, 1.5, 2.5), thinking=EXACT, **knobs):
+        torch.manual_seed(7)
+        model = llama()
+        thoughtful = QuietStar(model, tokenizer(), QuietStarConfig(n_ahead=5))
+        torch.nn.init.normal_(thoughtful.mixer.last.weight, std=1.0)
+        thoughtful.gate = Gate(Unsure.ENTROPY, gate) if gate else None
+        found = thoughtful.eval().requires_grad_(False), dense(model)
+        monkeypatch.setattr(quiet_star_lm, "load_quiet_star", lambda *words: found)
+        engines.append(QuietStarLM("folder", thinking=thinking, context=128, slots=8, **knobs))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        asyncio.run(engine.aclose())
+
+
+async def drawn(engine, thinking=None, seed=1, n=1, tokens=24):
+    """(texts, new tokens, thought tokens, logprobs) of draws."""
+    sampling = Sampling(1.0, max_tokens=tokens, seed=seed, top_logprobs=0, thinking=thinking)
+    texts, new, thought, logprobs = [""] * n, 0, 0, []
+    async for delta in engine.stream(STORY, sampling, n):
+        texts[delta.index] += delta.text
+        new, thought = new + delta.tokens, thought + delta.thought_tokens
+        logprobs += delta.logprobs
+    return texts, new, thought, logprobs
+
+
+def assert_same(one, other):
+    """Logprobs differ in their last bits where a prompt was cached."""
+    assert one[:3] == other[:3]
+    assert one[3] == pytest.approx(other[3], abs=1e-4)
+
+
+async def test_the_laws_of_an_engine_hold(made):
+    await check_engine(made())
+
+
+async def test_off_is_the_model_beneath(made):
+    plain = TorchLM(dense(made().model()), context=128, slots=8)
+    off = await drawn(made(), OFF)
+    assert_same(off, await drawn(plain))
+    assert off[2] == 0
+    await plain.aclose()
+
+
+async def test_a_gate_of_nothing_is_off_and_of_everything_is_exact(made):
+    engine = made()
+    assert_same(await drawn(engine, gated(0.0)), await drawn(engine, OFF))
+    assert_same(await drawn(engine, gated(1.0)), await drawn(engine, EXACT))
+
+
+async def test_thoughts_change_the_text_and_are_billed(made):
+    engine = made()
+    off, exact, some = [await drawn(engine, mode) for mode in (OFF, EXACT, gated(0.4))]
+    assert exact[0] != off[0]
+    assert exact[2] == exact[1] * 4  # n_ahead - 1 passes for each token
+    assert 0 < some[2] < some[1] * 4
+    assert some[2] % 4 == 0
+    assert Ability.THOUGHTS in engine.can
+
+
+async def test_thoughts_do_not_depend_on_who_else_draws(made):
+    engine = made()
+    alone = await drawn(engine, EXACT, seed=5)
+    together = await asyncio.gather(
+        drawn(engine, EXACT, seed=5), drawn(engine, OFF, seed=6), drawn(engine, gated(0.5), seed=7, n=3)
+    )
+    assert together[0][0] == alone[0]
+    assert_same(await drawn(engine, EXACT, seed=5), alone)
+
+
+async def test_the_engines_own_mode_holds_where_a_draw_says_nothing(made):
+    assert (await drawn(made(thinking=OFF)))[2] == 0
+    assert (await drawn(made(thinking=EXACT)))[2] > 0
+
+
+async def test_what_it_cannot_do_is_refused(made):
+    with pytest.raises(ConfigError, match="exact or gated"):
+        made().stream(STORY, Sampling(thinking=Thinking(ThinkingMode.AMORTISED, drafts=4)))
+    with pytest.raises(EngineRefused, match="no gate"):
+        made(gate=None).stream(STORY, Sampling(thinking=gated(0.5)))
+    with pytest.raises(ConfigError, match="share"):
+        gated(1.5)

@@ -1,0 +1,39 @@
+"""Gates: a share of places, and nothing of chance."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from poise.errors import ConfigError
+from poise.models.quiet_star.gates import Gate, Unsure, gate_of, unsure
+
+
+def test_doubts_are_entropy_and_margin():
+    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [50.0, 0.0, 0.0, 0.0]])
+    assert unsure(Unsure.ENTROPY, logits).tolist() == pytest.approx([math.log(4), 0.0], abs=1e-6)
+    assert unsure(Unsure.MARGIN, logits).tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", Unsure)
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.15, 0.5, 1.0])
+def test_the_share_of_places_that_pass_is_the_one_asked_for(kind, share):
+    logits = torch.randn(4000, 30, generator=torch.Generator().manual_seed(1)) * 3
+    gate = gate_of(kind, unsure(kind, logits[:2000]))
+    opened = gate.opens(logits[2000:], [share] * 2000)
+    assert np.mean(opened) == pytest.approx(share, abs=0.03)
+    if share in (0.0, 1.0):
+        assert np.mean(opened) == share
+
+
+def test_each_row_has_its_own_share():
+    gate = Gate(Unsure.ENTROPY, (0.0, 1.0, 2.0))
+    doubtful = torch.zeros(3, 4)  # entropy 1.39
+    assert gate.opens(doubtful, [0.0, 0.2, 0.5]) == [False, False, True]
+
+
+@pytest.mark.parametrize("quantiles", [(), (1.0,), (0.0, 2.0, 1.0)])
+def test_no_gate_of_falling_quantiles(quantiles):
+    with pytest.raises(ConfigError, match="quantiles"):
+        Gate(Unsure.ENTROPY, quantiles)
