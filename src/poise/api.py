@@ -31,6 +31,7 @@ async def asolve(
     URL of a server as "URL MODEL", or an Engine, which is then left open for the next call.
 
     Raises ConfigError before anything is spent, ModelError where weights cannot be had, NoAnswer without a draft."""
+    _check(question, strategy, deadline, engine)
     request = question if isinstance(question, Request) else Request.ask(question, kind_of(question))
     if deadline is not None:
         goal = Goal(request.goal.budget.meet(Budget(seconds=deadline)), request.goal.confidence)
@@ -43,6 +44,24 @@ async def asolve(
     finally:
         if isinstance(engine, str):
             await live.aclose()
+
+
+def _check(question: object, strategy: object, deadline: object, engine: object) -> None:
+    """Refuse what has another type, by its name."""
+    numbers = isinstance(deadline, (int, float)) and not isinstance(deadline, bool)
+    for name, value, fits, allowed in (
+        ("question", question, isinstance(question, (str, Request)), "a text or a Request"),
+        ("strategy", strategy, strategy is None or isinstance(strategy, str), 'text such as "self_consistency:n=8"'),
+        ("deadline", deadline, deadline is None or numbers, "seconds, as a number"),
+        (
+            "engine",
+            engine,
+            isinstance(engine, str) or hasattr(engine, "stream"),
+            "the name of a model, a URL, or an Engine",
+        ),
+    ):
+        if not fits:
+            raise ConfigError(name, value, allowed)
 
 
 def _connected(engine: str) -> Engine:

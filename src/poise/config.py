@@ -134,7 +134,7 @@ def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, s
     found = []
     for spec in specs:
         first, _, second = spec.partition("/" if "/" in spec else ":")
-        if not second:
+        if not second or first == second:
             raise ConfigError("compare", spec, "FIRST/SECOND: two arms")
         for name in (first, second):
             if name not in [each.name for each in arms]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from poise.errors import ConfigError, UnknownName
 from poise.seams import Strategy
 
 T = TypeVar("T")
+_INSIDE = re.compile(r"\s*(\w+)\((.*)\)\s*", re.DOTALL)
 
 
 def build(cls: type[T], values: Mapping[str, object], where: str) -> T:
@@ -33,9 +35,11 @@ def convert(cls: type[object], values: Mapping[str, object], where: str) -> dict
 
 
 def strategy(spec: str | Mapping[str, object]) -> Strategy:
-    """A strategy from "name", "name:n=8,k=2" or {"strategy": "name", "n": 8}. Raises UnknownName, ConfigError."""
+    """A strategy from "name", "name:n=8,k=2", "name(n=8,k=2)" (the way to write one inside another's knobs) or
+    {"strategy": "name", "n": 8}. Raises UnknownName, ConfigError."""
     if isinstance(spec, str):
-        name, _, rest = spec.partition(":")
+        inside = _INSIDE.fullmatch(spec)
+        name, _, rest = (inside[1], "", inside[2]) if inside else spec.partition(":")
         values: Mapping[str, object] = pairs(rest, f"strategy {name}")
     else:
         name = str(spec.get("strategy", ""))
@@ -65,14 +69,28 @@ def _shown(value: object) -> str:
 
 
 def pairs(text: str, where: str) -> dict[str, object]:
-    """ "a=1,b=x" into names and text values. Raises ConfigError where a part has no "="."""
+    """ "a=1,b=x" into names and text values. Raises ConfigError where a part has no "=", or a name comes twice."""
     found: dict[str, object] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in _parted(text, ","):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise ConfigError(where, part, "knob=value, separated by commas")
+        if name.strip() in found:
+            raise ConfigError(where, text, f"{name.strip()} once")
         found[name.strip()] = value.strip()
     return found
+
+
+def _parted(text: str, mark: str) -> list[str]:
+    """The parts of a text between marks, those inside brackets left alone; empty ones left out."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == mark and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _types(cls: type[object]) -> Mapping[str, Any]:
@@ -99,7 +117,7 @@ def _convert(where: str, value: object, kind: Any) -> Any:
 
 def _sequence(where: str, value: object, part: Any) -> tuple[Any, ...]:
     if isinstance(value, str):
-        value = [piece.strip() for piece in value.split("+") if piece.strip()]
+        value = _parted(value, "+")
     if not isinstance(value, Sequence):
         raise ConfigError(where, value, "a list")
     return tuple(_convert(where, each, part) for each in value)

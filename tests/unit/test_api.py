@@ -43,3 +43,18 @@ def test_an_engine_that_was_given_stays_open():
 async def test_solve_inside_a_running_loop_says_what_to_do():
     with pytest.raises(ConfigError, match="asolve"):
         poise.solve("What is 1 + 1?", engine="scripted")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"question": None}, "question"),
+        ({"question": 42}, "question"),
+        ({"strategy": 5}, "strategy"),
+        ({"deadline": "5"}, "deadline"),
+        ({"engine": None}, "engine"),
+    ],
+)
+def test_other_types_are_refused_by_the_name_of_the_field(wrong, field):
+    with pytest.raises(ConfigError, match=field):
+        poise.solve(**{"question": "What is 3 + 4?", "engine": "scripted"} | wrong)

@@ -163,3 +163,25 @@ def test_a_bench_file_that_is_not_there(tmp_path):
 
 def test_plan_of_keeps_the_reason():
     assert config.plan_of(Direct(), because="why").because == "why"
+
+
+@pytest.mark.parametrize("inner", ["self_consistency(n=3,prompt=direct)", "self_consistency:n=3"])
+def test_a_strategy_inside_anothers_knobs_is_written_as_it_is_shown(inner):
+    made = strategy_of(f"cascade:arms={inner}+direct,accept=0.7")[0]
+    assert [arm.name for arm in made.arms] == ["self_consistency", "direct"]
+    assert (made.arms[0].n, made.accept) == (3, 0.7)
+    shown = knobs.knobs_of(Cascade)["arms"]
+    assert strategy_of(f"cascade:arms={shown}")[0] == Cascade()
+
+
+def test_a_knob_that_comes_twice_is_refused():
+    with pytest.raises(ConfigError, match="width once"):
+        strategy_of("rebase:width=4,width=5")
+    with pytest.raises(ConfigError, match="two arms"):
+        comparisons(["direct/direct"], arms_of(["direct", "cot"]))
+
+
+@pytest.mark.parametrize("spec", ["rebase:width=1025", "mcts:expand=5000", "self_consistency:n=10001", "beam:expand=0"])
+def test_more_than_can_be_launched_in_time_is_refused(spec):
+    with pytest.raises(ConfigError, match="allowed: 1 to"):
+        strategy_of(spec)

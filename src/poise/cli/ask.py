@@ -34,7 +34,9 @@ def ask(
     ] = "default",
     model: Annotated[str, typer.Option(help="Model name, when --engine is a URL.")] = "",
     dialect: Annotated[str, typer.Option(help="What the server is: openai, llamacpp, vllm, sglang.")] = "",
-    scorer: Annotated[str, typer.Option(help="Scorer, for strategies that score.")] = "",
+    scorer: Annotated[
+        str, typer.Option(help="For strategies that score: mean_logprob (default), surprisal, agreement, ...")
+    ] = "",
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Ceiling on the tokens of one draft.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
@@ -113,6 +115,6 @@ def _answer_line(answer: Answer) -> str:
     """The value (or, for free text, the text), with confidence and cost on a line below."""
     usage = answer.usage
     sure = "" if answer.confidence is None else f"confidence {answer.confidence:.2f} · "
-    head = answer.value.text if answer.value else answer.text.strip()
+    head = answer.value.text if answer.value else f"No value was found in what was written:\n{answer.text.strip()}"
     cost = f"{usage.calls} calls, {usage.new_tokens + usage.overrun_tokens} new tokens, {usage.seconds:.2f} s"
     return f"{head}\n({sure}{cost} · {answer.stopped.value})"

@@ -9,6 +9,8 @@ import typer
 
 _SOURCE = re.compile(r"[A-Z][\w-]+(?: et al\.| & [A-Z][\w-]+)? 20\d\d(?:, arXiv \d+\.\d+)?|arXiv \d+\.\d+")
 
+_BRACKETS = re.compile(r" \((?:[^()]|\([^)]*\))*\)")
+
 
 def strategies(name: Annotated[str, typer.Argument(help="Show one strategy in full.")] = "") -> None:
     """List the ways to spend compute, with their knobs; or show one in full."""
@@ -55,8 +57,9 @@ def _knobs(name: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    """Without what stands in brackets: the paper."""
-    return re.split(r"\. ", re.sub(r" \((?:[^()]|\([^)]*\))*\)", "", text) + " ")[0].rstrip(". ")
+    """Without the papers, which stand in brackets."""
+    plain = _BRACKETS.sub(lambda found: "" if _SOURCE.search(found[0]) else found[0], text)
+    return re.split(r"\. ", plain + " ")[0].rstrip(". ")
 
 
 def _text(cls: type[object]) -> str:

@@ -98,6 +98,10 @@ def read(path: str | os.PathLike[str]) -> Reading:
     store = RunDir(path)
     settings = store.read(CONFIG)
     if settings is None:
+        if (store.path / "study.json").exists():
+            raise DataError(
+                str(store.path), 0, "a study", f"one of its runs, {store.path / 'flat'} or {store.path / 'tree'}"
+            )
         raise DataError(str(store.path), 0, "no config.json", "the directory of a benchmark run")
     rows = tuple(rows_of(store))
     if not rows:

@@ -26,7 +26,8 @@ def card(title: str, caption: str, *inside: str | None) -> Html:
 
 def tiles(summary: Summary) -> Html:
     """Headline numbers."""
-    best = max(summary.arms, key=lambda arm: arm.accuracy.mean)
+    cost = {arm.arm: (arm.flops if summary.cost == "flops" else arm.new_tokens).mean for arm in summary.arms}
+    best = max(summary.arms, key=lambda arm: (arm.accuracy.mean, -cost[arm.arm]))
     arms = {arm.arm: arm for arm in summary.arms}
     found = [_tile("Most accurate arm", words.percent(best.accuracy.mean), _about(best.accuracy, best.arm))]
     if summary.frontier and summary.frontier[0] != best.arm:

@@ -17,7 +17,7 @@ from poise.report.scatter import letters, scatter
 from poise.report.words import Verdict
 
 _STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.OPEN: "yellow"}
-_WIDE, _NARROW = 132, 100  # columns of a terminal that shows every figure, and of one that must leave some out
+_WIDE, _NARROW, _SLIM = 132, 100, 78  # columns of a terminal that shows every figure, and of some that cannot
 
 _SCALED = (
     "knee: the cost past which one more doubling buys less than half a point. Last doubling, selection gap (pass@k "
@@ -43,7 +43,9 @@ def render(summary: Summary, width: int = _WIDE, scaled: Sequence[Scaling] = ())
 def table(summary: Summary, width: int = _WIDE) -> Table:
     """One row per arm; narrower terminals see fewer figures. `hull`: accuracy minus what a mix of the other arms would
     reach at this cost, in points."""
-    grid = Table(box=None, padding=(0, 1), header_style="bold", caption=_caption(summary), caption_justify="left")
+    grid = Table(
+        box=None, padding=(0, 1), header_style="bold", caption=_caption(summary, width), caption_justify="left"
+    )
     names = letters(summary)
     cells = [_cells(arm, width, timed=not summary.replayed) for arm in summary.arms]
     for heading in ("", *(cells[0] if cells else ())):
@@ -91,6 +93,8 @@ def _cells(arm: ArmSummary, width: int, timed: bool) -> dict[str, Text | str]:
         "p50": words.seconds(arm.seconds.p50 if timed else None),
         "p95": words.seconds(arm.seconds.p95 if timed else None),
     }
+    if width < _SLIM:
+        return {name: cells[name] for name in ("arm", " ", "accuracy %", "FLOP")}
     if width >= _NARROW:
         cells["hull"] = words.points(arm.hull_gap)
     if wide:
@@ -107,13 +111,12 @@ def _spread(cost: Interval) -> str:
     return f" ±{50 * (cost.high - cost.low) / cost.mean:.0f}%" if cost.mean > 0 else ""
 
 
-def _caption(summary: Summary) -> Text:
+def _caption(summary: Summary, width: int) -> Text:
     sizes = {arm.n for arm in summary.arms}
     n = f"n = {min(sizes)}" if len(sizes) == 1 else f"n = {min(sizes, default=0)} to {max(sizes, default=0)}"
-    return Text(
-        f"{n} per arm, 95 % intervals. Costs: means per question. ◆ on the frontier; hull: points above a mix of the "
-        f"other arms; reads: tokens run through the model over the distinct ones. "
-        f"Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f} "
-        f"{words.bracket(summary.hypervolume, digits=3)}.{' Draws are replayed: no seconds.' * summary.replayed}",
-        style="dim",
-    )
+    told = [f"{n} per arm, 95 % intervals. Costs: means per question. ◆ on the frontier"]
+    told += ["hull: points above a mix of the other arms"] * (width >= _NARROW)
+    told += ["reads: tokens run through the model over the distinct ones"] * (width >= _WIDE)
+    ceiling = f"Oracle {words.percent(summary.oracle)}, hypervolume {summary.hypervolume.mean:.3f}"
+    about = f"{'; '.join(told)}. {ceiling} {words.bracket(summary.hypervolume, digits=3)}."
+    return Text(about + " Draws are replayed: no seconds." * summary.replayed, style="dim")

@@ -13,7 +13,7 @@ from poise.costs import Load
 from poise.errors import ConfigError
 from poise.seams import Flow, Run
 from poise.search import stop, vote
-from poise.strategies.base import Plain, at_least, voted
+from poise.strategies.base import MOST_DRAWS, Plain, at_least, voted
 
 
 class StopRule(Enum):
@@ -41,7 +41,7 @@ class AdaptiveConsistency(Plain):
     prompt: str = "cot"
 
     def __post_init__(self) -> None:
-        at_least("n", self.n)
+        at_least("n", self.n, most=MOST_DRAWS)
         at_least("k", self.k)
         if not 0.5 < self.bar < 1:
             raise ConfigError("bar", self.bar, "above 0.5, below 1")

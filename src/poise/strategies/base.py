@@ -27,10 +27,14 @@ class Plain:
         return False
 
 
-def at_least(knob: str, value: int, least: int = 1) -> None:
-    """Raise ConfigError unless `value` is between `least` and 100,000."""
-    if not least <= value <= 100_000:
-        raise ConfigError(knob, value, f"{least} to 100,000")
+WIDEST, MOST_DRAWS = 1_024, 10_000
+"""Ceilings on the paths of a tree and on draws at once: launching more takes longer than people wait."""
+
+
+def at_least(knob: str, value: int, least: int = 1, most: int = 100_000) -> None:
+    """Raise ConfigError unless `value` is between `least` and `most`."""
+    if not least <= value <= most:
+        raise ConfigError(knob, value, f"{least} to {most:,}")
 
 
 def recording(sampling: Sampling, top_logprobs: int) -> Sampling:
@@ -40,7 +44,7 @@ def recording(sampling: Sampling, top_logprobs: int) -> Sampling:
 
 def voted(request: Request, steps: Sequence[Step], weights: Sequence[float] | None = None) -> Pick | None:
     """Majority of equivalent values (by weight where given), the first seen winning ties; texts without a value never
-    vote. With no value at all, the first text stands, without confidence."""
+    vote. A lone vote states no confidence; with no value at all the first text stands, without any either."""
     if not steps:
         return None
     classes = answers.classes([step.value for step in steps], request.kind)
@@ -48,4 +52,4 @@ def voted(request: Request, steps: Sequence[Step], weights: Sequence[float] | No
     if winner is None:
         return Pick(steps[0], None, 0)
     ballots = sum(label >= 0 for label in classes)
-    return Pick(steps[classes.index(winner.label)], winner.share, ballots)
+    return Pick(steps[classes.index(winner.label)], winner.share if ballots > 1 else None, ballots)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from poise.core import ROOT, Pick, Request, Score, Step
 from poise.seams import Run
-from poise.strategies.base import Plain, at_least
+from poise.strategies.base import MOST_DRAWS, Plain, at_least
 
 UNSCORED = Score(0.0)
 
@@ -23,7 +23,7 @@ class BestOfN(Plain):
     prompt: str = "cot"
 
     def __post_init__(self) -> None:
-        at_least("n", self.n)
+        at_least("n", self.n, most=MOST_DRAWS)
 
     @property
     def scored(self) -> bool:

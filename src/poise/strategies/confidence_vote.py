@@ -13,7 +13,7 @@ from poise.errors import ConfigError
 from poise.seams import Flow, Run, Watch
 from poise.search import confidence
 from poise.search.confidence import Span
-from poise.strategies.base import Plain, at_least, recording, voted
+from poise.strategies.base import MOST_DRAWS, Plain, at_least, recording, voted
 
 
 class Mode(Enum):
@@ -55,7 +55,7 @@ class ConfidenceVote(Plain):
     prompt: str = "cot"
 
     def __post_init__(self) -> None:
-        at_least("n", self.n)
+        at_least("n", self.n, most=MOST_DRAWS)
         at_least("window", self.window)
         if self.mode is Mode.ONLINE and not 2 <= self.warmup <= self.n:
             raise ConfigError("warmup", self.warmup, f"2 to n = {self.n}")

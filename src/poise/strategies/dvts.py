@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from poise.core import ROOT, Pick, Request, Step
 from poise.seams import Flow, Run
-from poise.strategies.base import at_least
+from poise.strategies.base import WIDEST, at_least
 from poise.strategies.stepwise import Found, Stepwise, is_answer
 
 
@@ -29,14 +29,14 @@ class Dvts(Stepwise):
     """Diverse verifier tree search (Beeching et al. 2024, "Scaling test-time compute with open models"): `width` /
     `expand` independent subtrees; each draws `expand` steps and goes on from the best one, until that is a leaf. Leaves
     of all subtrees vote, weighted by score. No subtree waits for another: each goes on when its own scores are in.
-    Cost: at most `width` calls and scores a depth, `depth` depths at most."""
+    Cost: at most `width` calls and scores a depth, `depth` depths at most; a short call for each path left open."""
 
     name: ClassVar[str] = "dvts"
     expand: int = 4
 
     def __post_init__(self) -> None:
         super(Dvts, self).__post_init__()
-        at_least("expand", self.expand)
+        at_least("expand", self.expand, most=WIDEST)
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
         found, capped, owner, stops = Found(), list[Step](), dict[int, _Subtree](), run.sampling.stop

@@ -9,7 +9,7 @@ from typing import ClassVar
 from poise.core import Pick, Request, Score, Step
 from poise.errors import ConfigError
 from poise.seams import Run
-from poise.strategies.base import Plain, at_least, voted
+from poise.strategies.base import MOST_DRAWS, Plain, at_least, voted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class FirstFinish(Plain):
     prompt: str = "cot"
 
     def __post_init__(self) -> None:
-        at_least("k", self.k)
+        at_least("k", self.k, most=MOST_DRAWS)
         at_least("m", self.m)
         if self.m > self.k:
             raise ConfigError("m", self.m, f"1 to k = {self.k}")

@@ -9,7 +9,7 @@ from poise.core import ROOT, Pick, Request, Step
 from poise.errors import ConfigError
 from poise.seams import Run
 from poise.search.tree import Tree
-from poise.strategies.base import at_least
+from poise.strategies.base import WIDEST, at_least
 from poise.strategies.stepwise import Found, Stepwise, grown, is_answer
 
 _FAILURES = 3  # expansions in a row whose draws all failed: the engine is gone
@@ -30,7 +30,7 @@ class Mcts(Stepwise):
 
     def __post_init__(self) -> None:
         super(Mcts, self).__post_init__()
-        at_least("expand", self.expand)
+        at_least("expand", self.expand, most=WIDEST)
         at_least("iterations", self.iterations)
         if not 0 <= self.exploration <= 1e6:
             raise ConfigError("exploration", self.exploration, "0 to 1,000,000")

@@ -18,7 +18,7 @@ class ParticleFilter(ByDepth):
     """Particles that are resampled after each step by the odds of their scores, score / (1 - score), which is the
     softmax of their logits (Puri et al. 2025, arXiv 2502.01618, section 3); systematically, by chance of the run's
     seed. A particle that has ended keeps its place (there it may be copied), and votes, weighted by score.
-    Cost: at most `width` calls and scores a depth, `depth` depths at most."""
+    Cost: at most `width` calls and scores a depth, `depth` depths at most; a short call for each path left open."""
 
     name: ClassVar[str] = "particle_filter"
 

@@ -31,7 +31,7 @@ class Rebase(ByDepth):
     1,024 a path (the request's `max_tokens`). `share`: `balanced` as above; `uncertain` takes a score for Beta(kappa
     p, kappa (1 - p)); `unique` adds DORA's uniqueness weights (arXiv 2506.15707; `sharpness`: their temperature). A
     depth ends with its slowest step; scores are taken beside the draws. Cost: at most `width` calls and scores a
-    depth, fewer as paths end; `depth` depths at most."""
+    depth, fewer as paths end; `depth` depths at most; a short call for each path left open."""
 
     name: ClassVar[str] = "rebase"
     balance: float = 0.2

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from poise.core import ROOT, Pick, Request, Score, Step
 from poise.seams import Run
-from poise.strategies.base import Plain, at_least, voted
+from poise.strategies.base import MOST_DRAWS, Plain, at_least, voted
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class SelfConsistency(Plain):
     prompt: str = "cot"
 
     def __post_init__(self) -> None:
-        at_least("n", self.n)
+        at_least("n", self.n, most=MOST_DRAWS)
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
         return self.pick(request, await run.draw([ROOT] * self.n), {})

@@ -9,7 +9,7 @@ from enum import Enum
 
 from poise.core import ROOT, Ability, Finish, Pick, Request, Rule, Sampling, Score, Step
 from poise.seams import Flow, Run
-from poise.strategies.base import at_least, voted
+from poise.strategies.base import WIDEST, at_least, voted
 
 _MARKED = (Rule.HASHES, Rule.BOXED)
 _STATED = re.compile(r"\W*(?:(?:so|thus|hence|therefore)\W+)?the (?:final )?answer is\b", re.IGNORECASE)
@@ -71,8 +71,9 @@ class Stepwise:
     prompt: str = "cot"
 
     def __post_init__(self) -> None:
-        for knob in ("width", "step_tokens", "depth"):
-            at_least(knob, getattr(self, knob))
+        at_least("width", self.width, most=WIDEST)
+        at_least("step_tokens", self.step_tokens)
+        at_least("depth", self.depth)
 
     @property
     def needs(self) -> frozenset[Ability]:

@@ -43,7 +43,7 @@ def test_a_verifier_is_trained_and_checked(pools):
     printed = invoke("prefixes", pools / "test", *words)
     assert "12 prefixes of 6 questions" in printed
     assert "of 60 continuations end right" in printed
-    assert "going on with main from drafts of scripted" in printed
+    assert "going on with scripted from drafts of scripted" in printed
     for name in ("head: Spearman ", "outcome of the one draft: Spearman "):
         assert name in printed
     assert len((pools / "out" / "labels.jsonl").read_text().splitlines()) == 12

@@ -36,7 +36,7 @@ def test_a_pool_is_recorded_summed_up_and_replayed(task, tmp_path):
     assert "pass@8" in printed
     (row,) = [line.split() for line in printed.splitlines() if line.split()[:1] == ["sums"]]
     assert row[1] == "6"
-    assert "48 draws of main" in " ".join(printed.split())
+    assert "48 draws of scripted" in " ".join(printed.split())
     pool = read_pool(out)
     single = sum(sum(one.grades) for one in pool.items) / 48
     assert float(row[2]) == pytest.approx(100 * single, abs=0.051)

@@ -3,8 +3,9 @@ import io
 
 from rich.console import Console
 
+from poise.report import words
 from poise.report.scatter import scatter
-from poise.report.table import show
+from poise.report.table import show, table
 
 
 def shown(summary, width):
@@ -50,3 +51,14 @@ def test_arm_names_are_not_markup(reading):
     text = shown(dataclasses.replace(reading.summary, arms=(odd, *reading.summary.arms[1:])), 160)
     assert "[red]x[/red]" in text
     assert "\x1b" not in text
+
+
+def test_a_slim_terminal_sees_fewer_figures_but_whole_ones(reading):
+    console = Console(width=60, file=io.StringIO())
+    console.print(table(reading.summary, 60))
+    told = console.file.getvalue()
+    for arm in reading.summary.arms:
+        assert arm.arm[:12] in told
+        assert words.si(arm.flops.mean) in told
+    assert "hull" not in told
+    assert "hull" in str(table(reading.summary, 110).caption)
