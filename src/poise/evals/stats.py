@@ -94,6 +94,12 @@ def interval(mean: float, replicates: Array) -> Interval:
     return Interval(mean, min(mean, float(low)), max(mean, float(high)))
 
 
+def none_seen(n: int) -> float:
+    """The upper end of the exact 95 % interval of a share of which n items showed none (Clopper & Pearson 1934). No
+    bootstrap can say it: it draws again what was seen."""
+    return float(1 - 0.025 ** (1 / n)) if n else 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Resampled:
     """Column sums of a table: of the table itself (`total`, one per column) and of each bootstrap replicate (`sums`,

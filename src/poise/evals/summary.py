@@ -173,6 +173,13 @@ def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
+def _difference(table: _Table, first: int, second: int, discordant: tuple[int, int]) -> Interval:
+    """Where no item told two arms apart, as many more might as n items can hide."""
+    if discordant == (0, 0):
+        return Interval(0.0, -stats.none_seen(table.n), stats.none_seen(table.n))
+    return table.resampled.difference(_at(first, _RIGHT), _at(second, _RIGHT), over=0)
+
+
 def _tasks(rows: Sequence[Row]) -> tuple[TaskScore, ...]:
     asked, right = Counter(row.task for row in rows), Counter(row.task for row in rows if _right(row))
     return tuple(TaskScore(task, n, stats.wilson(right[task], n)) for task, n in asked.items())
@@ -196,7 +203,7 @@ def _comparisons(table: _Table, compare: Sequence[tuple[str, str]]) -> tuple[Com
             only_second=discordant[k][1],
             p_value=p_values[k],
             p_holm=adjusted[k],
-            difference=table.resampled.difference(_at(first, _RIGHT), _at(second, _RIGHT), over=0),
+            difference=_difference(table, first, second, discordant[k]),
             cost_ratio=table.resampled.ratio(_at(first, _COST), over=_at(second, _COST)),
         )
         for k, (first, second) in enumerate(pairs)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from poise.errors import ConfigError
 from poise.evals.rows import Interval, Row
-from poise.evals.stats import interval
+from poise.evals.stats import interval, none_seen
 
 Array = npt.NDArray[np.float64]
 
@@ -110,8 +110,12 @@ def replicates(grid: Grid, seed: int, times: int = 2000) -> Replicates:
 
 
 def accuracy(grid: Grid, drawn: Replicates, arm: int) -> Interval:
-    """Of one arm, by the bootstrap: items of one cluster are not independent."""
-    return interval(float(grid.right[:, arm].mean()), drawn.right[:, arm])
+    """Of one arm, by the bootstrap: items of one cluster are not independent. Where all are right, or none is, by the
+    exact interval of independent items."""
+    mean = float(grid.right[:, arm].mean())
+    if mean in (0.0, 1.0):
+        return Interval(mean, mean * (1 - none_seen(grid.n)), max(mean, none_seen(grid.n)))
+    return interval(mean, drawn.right[:, arm])
 
 
 def _by_cluster(table: Array, code: npt.NDArray[np.intp], clusters: int) -> Array:

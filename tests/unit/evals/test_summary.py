@@ -138,6 +138,14 @@ def test_tasks_and_first_tokens_apart() -> None:
     assert summarise([row("a", "1", True)]).arms[0].first_token_seconds is None
 
 
+def test_arms_that_no_item_tells_apart_may_still_differ():
+    rows = grid({"a": "xx..xx", "b": "xx..xx"}, {"a": 1e9, "b": 2e9})
+    [found] = summarise(rows, compare=[("a", "b")]).comparisons
+    assert found.difference.mean == 0
+    assert found.difference.high == -found.difference.low == pytest.approx(1 - 0.025 ** (1 / 6))
+    assert found.p_value == 1
+
+
 def test_reads_are_averaged_over_what_is_known() -> None:
     reads = [1.0, 2.0, None]
     rows = [row("a", f"i{place}", True, prefix_reads=read) for place, read in enumerate(reads)]

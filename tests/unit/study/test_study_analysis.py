@@ -10,7 +10,7 @@ from poise.errors import ConfigError
 from poise.evals.rows import Row
 from poise.study.analysis import affords, analyse, budgets, difficulty, thirds
 from poise.study.duels import duels
-from poise.study.grid import Way, grid_of, replicates
+from poise.study.grid import Way, accuracy, grid_of, replicates
 from poise.study.stops import stops
 from poise.study.verdicts import Payoff, payoff
 
@@ -83,6 +83,14 @@ def test_the_envelope_names_the_best_arm_of_each_budget():
     assert last.repeated > 0.99
     assert last.left_out == pytest.approx(50 / N, abs=0.02)
     assert affords(made, replicates(made, 0, 10), [1e8]) == ()
+
+
+def test_an_arm_that_is_always_right_may_still_be_wrong():
+    made = grid(rows_of({"single": 0, "vote2": N}), (SINGLE, VOTE2))
+    drawn = replicates(made, 0, 100)
+    none, every = (accuracy(made, drawn, arm) for arm in (0, 1))
+    assert (none.low, none.mean, every.mean, every.high) == (0, 0, 1, 1)
+    assert none.high == pytest.approx(1 - every.low) == pytest.approx(1 - 0.025 ** (1 / N))
 
 
 def test_the_winner_of_noise_is_worth_less_where_it_was_not_chosen():
