@@ -21,7 +21,7 @@ import json
 import logging
 import os
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +32,7 @@ from poise.store.lock import Lock
 CONFIG, ENVIRONMENT, SUMMARY = "config.json", "environment.json", "summary.json"
 TRACES, GRADES, ENERGY = "traces.jsonl", "grades.jsonl", "energy.jsonl"
 _BLOCK = 1 << 16
+_SHOWN = 3  # of settings that differ
 _log = logging.getLogger(__name__)
 
 
@@ -119,14 +120,20 @@ class RunDir:
             return
         changes = list(_changes(begun, config))
         if changes:
-            names, old, new = zip(*changes, strict=True)
-            where = (
-                f"{', '.join(map(reprlib.repr, old))} as in {self.path / self.settings_file}, or a new run directory"
-            )
-            raise ConfigError(", ".join(names), new[0] if len(new) == 1 else new, where)
+            raise self._other(changes)
         resumed = first.pop("resumed", [])
         if environment not in [first, *resumed]:
             self.write(ENVIRONMENT, {**first, "resumed": [*resumed, environment]})
+
+    def _other(self, changes: Sequence[tuple[str, Any, Any]]) -> ConfigError:
+        """What to say of settings that are not those of the run; the first few, each cut short."""
+        names, old, new = zip(*changes, strict=True)
+        here = f"as in {self.path / self.settings_file}, or a new run directory"
+        if all(name.startswith("items") for name in names):
+            return ConfigError("task", "questions that are not those of this run: its file or source changed", here)
+        before, after = ([*map(_brief, side[:_SHOWN]), *["..."] * (len(side) > _SHOWN)] for side in (old, new))
+        plain = len(new) == 1 and not isinstance(new[0], (dict, list))
+        return ConfigError(", ".join(names), new[0] if plain else _Words(after), f"{', '.join(before)} {here}")
 
     def _open_lines(self, name: str) -> None:
         """Open one more file for appending; whoever opens it closes it."""
@@ -152,6 +159,22 @@ class RunDir:
 
     def _broken(self, error: OSError) -> StoreError:
         return StoreError(f"{self.path}: {error.strerror or error}; what is finished stays readable")
+
+
+def _brief(setting: Any) -> str:
+    """A setting as people would name it: arms by their names, anything long cut short."""
+    if isinstance(setting, list) and setting and all(isinstance(each, dict) and "name" in each for each in setting):
+        return "[" + ", ".join(str(each["name"]) for each in setting) + "]"
+    return reprlib.repr(setting)
+
+
+class _Words(tuple[str, ...]):
+    """Texts that are shown as they are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return ", ".join(self)
 
 
 def _parsed(data: bytes, path: Path, line: int) -> Json:

@@ -309,7 +309,7 @@ async def test_a_run_goes_on_under_the_same_settings_models_and_items_only(task:
     with pytest.raises(ConfigError, match=r"models\.scripted"):
         await bench(settings_of(task), {"scripted": other}, {}, store, None, FakeRoad())
     change_items(task)
-    with pytest.raises(ConfigError, match=r"items\.sha256"):
+    with pytest.raises(ConfigError, match="its file or source changed"):
         await measure(settings_of(task), store, FakeRoad())
 
 
