@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from poise.errors import ConfigError
-from poise.models.quiet_star.config import Bound, QuietStarConfig
+from poise.models.quiet_star.config import QuietStarConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,11 @@ class LossWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class QuietStarSettings:
+class QuietStarSettings(QuietStarConfig):
     """See QuietStarConfig and LossWeights for most. `head_learning_rate`: of embeddings and mixing head, beside the
     recipe's `learning_rate` of the adapter. `filler`: a text whose first token takes the place of every thought token,
     which makes a pause-token model of it (Goyal et al. 2023, arXiv 2310.02226), the control. Raises ConfigError."""
 
-    n_ahead: int = 8
-    n_ahead_talk: int = 4
-    n_passes: int = 2
-    embedding_scale: float = 100.0
-    initial_start_token: str = "---"
-    initial_end_token: str = "---"
-    bound: Bound = Bound.NONE
     base_loss_beta: float = 0.5
     mixed_loss_beta: float = 0.5
     policy_loss_beta: float = 1.0
@@ -47,15 +40,15 @@ class QuietStarSettings:
     filler: str = ""
 
     def __post_init__(self) -> None:
+        super(QuietStarSettings, self).__post_init__()
         if not self.head_learning_rate > 0:
             raise ConfigError("head_learning_rate", self.head_learning_rate, "above 0")
-        _ = self.config, self.weights  # they check what they are made of
+        _ = self.weights  # checks what it is made of
 
     @property
     def config(self) -> QuietStarConfig:
         """Of the model."""
-        marks = self.initial_start_token, self.initial_end_token
-        return QuietStarConfig(self.n_ahead, self.n_ahead_talk, self.n_passes, self.embedding_scale, *marks, self.bound)
+        return QuietStarConfig(**{knob.name: getattr(self, knob.name) for knob in fields(QuietStarConfig)})
 
     @property
     def weights(self) -> LossWeights:
