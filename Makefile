@@ -57,9 +57,9 @@ fetch: $(DEMO) ## the default model (SmolLM2-135M-Instruct, 93 MB, and our adapt
 DEMO_TASKS := --task 'gsm_symbolic:label=word problems,templates=0-84' --task 'leg_counting:label=legs,min_animals=3,max_animals=6' --task products:label=products,min_digits=2,max_digits=2
 
 demo: fetch ## measure what ways of spending compute buy on word problems (5 to 10 minutes; again: resumes)
-	@echo 'One: eight drafts each of 50 word problems and 25 products, by the embedded model, graded and kept.'
-	$(POISE) lab rollouts $(DEMO_TASKS) --limit 25 --seed 11 --draws 8 --out $(RUN)-pool
-	@echo; echo 'Two: what seven ways of choosing from these drafts buy, and the comparisons named beforehand.'
+	@echo 'One: four drafts each of 120 word problems and 60 products, by the embedded model, graded and kept.'
+	$(POISE) lab rollouts $(DEMO_TASKS) --limit 60 --seed 13 --draws 4 --out $(RUN)-pool
+	@echo; echo 'Two: what seven ways of choosing from these drafts buy, and the comparison named beforehand.'
 	$(POISE) bench --config examples/demo.toml --engine $(RUN)-pool --run $(RUN)
 	@$(POISE) report $(RUN) > /dev/null
 	@echo
