@@ -25,8 +25,7 @@ from poise.seams import Engine, Flow, Plan, Scorer, Strategy
 from poise.stage import Stage
 from poise.trace import Answer, Forked, Opened, Picked, Trace
 
-CLOSING_TOKENS = 16  # of a forced answer, where its kind needs no more
-_LONGER = {Kind.EXPRESSION: 32, Kind.TEXT: 64}
+CLOSING_TOKENS = {Kind.NUMBER: 16, Kind.CHOICE: 16, Kind.EXPRESSION: 32, Kind.TEXT: 64}  # of a forced answer
 _EDGE_SECONDS = 0.015  # what picking takes
 _LATE_SECONDS = 0.04  # what closed draws may take to settle after the deadline
 _LONGEST_TOKEN = 32  # bytes: longer ones are rare runs of blanks
@@ -95,8 +94,7 @@ class LiveRun:
 
 def closing_sampling(sampling: Sampling, kind: Kind) -> Sampling:
     """How a forced answer is drawn."""
-    tokens = _LONGER.get(kind, CLOSING_TOKENS)
-    return replace(sampling, max_tokens=tokens, temperature=0.0, top_logprobs=None, stop=("\n",))
+    return replace(sampling, max_tokens=CLOSING_TOKENS[kind], temperature=0.0, top_logprobs=None, stop=("\n",))
 
 
 def knobs_for_slots(strategy: Strategy) -> dict[str, object]:
@@ -210,7 +208,7 @@ def _kept_back(budget: Budget, roles: Mapping[str, Engine], strategy: Strategy, 
     if Ability.CONTINUES not in roles["main"].can:
         return budget
     card = roles["main"].card
-    closing, kept = _LONGER.get(request.kind, CLOSING_TOKENS), budget
+    closing, kept = CLOSING_TOKENS[request.kind], budget
     if budget.new_tokens is not None:
         kept = replace(kept, new_tokens=max(budget.new_tokens - min(closing, budget.new_tokens // 8), 1))
     if Ability.CONTINUES in strategy.needs:

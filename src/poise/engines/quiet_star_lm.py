@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.core import Ability, Prompt, Sampling, Thinking, ThinkingMode
-from poise.engines.torch_lm import TorchLM, ends_of
+from poise.engines.torch_lm import TorchLM
 from poise.engines.torch_worker import Decoder, Draw, Worker
 from poise.errors import ConfigError, EngineRefused
 from poise.models.quiet_star.files import load_quiet_star
@@ -35,17 +35,18 @@ class QuietStarLM(TorchLM):
         thinking: Thinking = Thinking(ThinkingMode.EXACT),
     ) -> None:
         self._thoughtful, loaded = load_quiet_star(Path(folder).expanduser(), base)
-        super().__init__(loaded, name=name, slots=slots, context=context)
-        self.thinking = thinking
-        self.can |= {Ability.THOUGHTS}
-        self._gate = self._thoughtful.gate
+        self.thinking, self._gate = thinking, self._thoughtful.gate
         _check(thinking, self._gate)
-        self._worker = ThinkingWorker(self._decoder, self._words, ends_of(loaded), thinking, self._gate)
+        super().__init__(loaded, name=name, slots=slots, context=context)
+        self.can |= {Ability.THOUGHTS}
 
     def stream(self, prompt: Prompt, sampling: Sampling, n: int = 1) -> Stream:
         """Raises ConfigError for a mode that it does not have, and as TorchLM does."""
         _check(sampling.thinking or self.thinking, self._gate)
         return super().stream(prompt, sampling, n)
+
+    def _thread(self, ends: frozenset[int]) -> Worker:
+        return ThinkingWorker(self._decoder, self._words, ends, self.thinking, self._gate)
 
     def _decoder(self) -> Decoder:
         from poise.models.quiet_star.decoding import ThinkingRows

@@ -53,7 +53,7 @@ class TorchLM:
         self.slots = slots or _slots(loaded.card, self.context)
         self.card: Card = replace(loaded.card, context=self.context)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.WHITE_BOX})
-        self._worker = Worker(self._decoder, self._words, ends_of(loaded))
+        self._worker = self._thread(_ends(loaded))
 
     def model(self) -> Any:
         """The `transformers` model itself, adapter merged."""
@@ -119,6 +119,10 @@ class TorchLM:
                     pass
             overrun[0] = call.made - given
 
+    def _thread(self, ends: frozenset[int]) -> Worker:
+        """What decodes; starts with the first draw."""
+        return Worker(self._decoder, self._words, ends)
+
     def _decoder(self) -> Decoder:
         from poise.models.decode import Rows
         from poise.models.gangs import Gangs
@@ -141,7 +145,7 @@ def _slots(card: Card, context: int) -> int:
     return max(1, min(SLOTS, CACHE_BYTES // row)) if row else SLOTS
 
 
-def ends_of(loaded: DenseModel) -> frozenset[int]:
+def _ends(loaded: DenseModel) -> frozenset[int]:
     """Token ids that end a text: the tokenizer's and those of the generation settings."""
     said = getattr(loaded.model.generation_config, "eos_token_id", None)
     ends = said if isinstance(said, list) else [said]

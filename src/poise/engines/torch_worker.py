@@ -8,7 +8,7 @@ import collections
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from poise.core import Delta, Finish, Sampling
@@ -252,14 +252,16 @@ class Worker:
         done = []
         told = zip(draws, tokens, logprobs, tops, thought, strict=True)
         for row, (draw, token, logprob, top, spent) in enumerate(told, first):
-            delta = replace(self._delta(decoder, draw, token, logprob, top), thought_tokens=spent)
+            delta = self._delta(decoder.limit, draw, token, (logprob, top), spent)
             mail.add(draw.call, delta)
             if delta.finish:
                 done.append(row)
         for row in reversed(done):
             self._end(decoder, row, mail)
 
-    def _delta(self, decoder: Decoder, draw: Draw, token: int, logprob: float, top: Sequence[float]) -> Delta:
+    def _delta(self, limit: int, draw: Draw, token: int, told: tuple[float, Sequence[float]], thought: int) -> Delta:
+        """A draw's next delta; `told`: the token's logprob, and those of the likeliest; `thought`: tokens thought."""
+        logprob, top = told
         sampling = draw.call.sampling
         draw.next, draw.count = token, draw.count + 1
         draw.call.made += 1
@@ -269,7 +271,7 @@ class Worker:
             piece, stopped = _until_stop(draw.text, piece, sampling.stop)
             finish = Finish.DELIMITER if stopped else None
         draw.text += piece
-        full = len(draw.call.tokens) + draw.count >= decoder.limit
+        full = len(draw.call.tokens) + draw.count >= limit
         if finish is None and (draw.count >= sampling.max_tokens or full):
             finish = Finish.LENGTH
         wanted = sampling.top_logprobs
@@ -281,6 +283,7 @@ class Worker:
             () if wanted is None else (min(logprob, 0.0),),
             (tuple(top[:wanted]),) if wanted else (),
             (token,),
+            thought_tokens=thought,
         )
 
     def _end(self, decoder: Decoder, row: int, mail: Mail) -> None:

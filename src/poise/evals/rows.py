@@ -101,6 +101,10 @@ class ArmSummary:
     tasks: tuple[TaskScore, ...]
     prefix_reads: float | None = None
 
+    def cost(self, unit: str) -> Interval:
+        """In the unit of a summary's axis: flops or new_tokens."""
+        return self.flops if unit == "flops" else self.new_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

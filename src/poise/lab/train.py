@@ -128,11 +128,13 @@ def begin(model: Any, recipe: Recipe, run: TrainingRun) -> Training:
     Raises ConfigError for targets that it does not have or tokens that the folder's training cannot go on to,
     StoreError for a broken checkpoint."""
     wrapped = adapted(model, recipe)
-    parameters = [p for p in wrapped.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
-    )
-    return restored(Training(recipe, wrapped, optimiser), run)
+    return restored(Training(recipe, wrapped, optimiser_of(wrapped, recipe)), run)
+
+
+def optimiser_of(wrapped: Any, recipe: Recipe, *more: dict[str, Any]) -> torch.optim.Optimizer:
+    """AdamW over what of a model is trained, and over `more` groups; the `share` of a group multiplies its rate."""
+    groups: list[dict[str, Any]] = [{"params": [p for p in wrapped.parameters() if p.requires_grad]}, *more]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99))
 
 
 def restored(training: Training, run: TrainingRun) -> Training:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from poise.errors import ConfigError
 from poise.evals.scaling import Measured, Scaling
 from poise.report import words
+from poise.report.axes import INK, LINE, MUTED, framed, whiskers
 from poise.report.frontier import Axis, Point, hull, main_axis, points, span, stairs, ticks
 from poise.report.labels import Box, along, place
 from poise.report.palette import Look, looks
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "DejaVu Sans")
 _PAST = "knee: one more doubling buys < 0.5 points"
-_INK, _MUTED, _LINE = "#16202c", "#5b6878", "#dfe4ea"
 
 
 def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000) -> Path:
@@ -57,7 +57,7 @@ def _sheet(reading: Reading, out: Path, width: int, height: int) -> Iterator[Axe
 
     installed = set(font_manager.get_font_names())
     font = next(name for name in _FONTS if name in installed or name == _FONTS[-1])
-    with matplotlib.rc_context({"font.family": font, "font.size": 15, "text.color": _INK, "text.parse_math": False}):
+    with matplotlib.rc_context({"font.family": font, "font.size": 15, "text.color": INK, "text.parse_math": False}):
         figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
         FigureCanvasAgg(figure)  # texts can then be measured before saving
         _titles(figure, reading)
@@ -72,7 +72,7 @@ def _titles(figure: Figure, reading: Reading) -> None:
         0.895,
         words.cut(" · ".join((*reading.about, *reading.notes)), 130),
         fontsize=15,
-        color=_MUTED,
+        color=MUTED,
         va="center",
     )
 
@@ -83,8 +83,8 @@ def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look])
     axes.set_xlim(10**left, 10**right)
     low, high = min(p.accuracy.low for p in line), max(p.accuracy.high for p in line)
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
-    axes.plot(*hull(line), color=_MUTED, linewidth=1.6, linestyle=(0, (2, 3)), zorder=1)
-    axes.plot(*stairs(line, 10**right), color=_INK, linewidth=1.8, zorder=1)
+    axes.plot(*hull(line), color=MUTED, linewidth=1.6, linestyle=(0, (2, 3)), zorder=1)
+    axes.plot(*stairs(line, 10**right), color=INK, linewidth=1.8, zorder=1)
     for point in line:
         _mark(axes, point, drawn[point.arm])
     _frame(axes, axis, ticks(left, right))
@@ -104,23 +104,23 @@ def _draw_families(axes: Axes, scaled: Sequence[Scaling], axis: Axis) -> None:
         axes.plot(*curve(one), color=look.colour, linewidth=3, zorder=2)
         _bars(axes, one.points, look)
         if one.curve and one.knee and one.knee.cost:
-            axes.plot([one.knee.cost], [one.curve.at(one.knee.cost)], color=_INK, marker="|", markersize=26,
+            axes.plot([one.knee.cost], [one.curve.at(one.knee.cost)], color=INK, marker="|", markersize=26,
                       markeredgewidth=3.5, linestyle="", zorder=4)  # fmt: skip
     for point in shared(scaled):
-        _bars(axes, [point], Look(words.cut(point.arm, 44), _INK, "circle", "o", "solid"))
+        _bars(axes, [point], Look(words.cut(point.arm, 44), INK, "circle", "o", "solid"))
     if any(one.passes for one in scaled):
-        axes.plot([], [], color=_MUTED, linewidth=1.8, linestyle=(0, (5, 3)), label="oracle pass@k")
+        axes.plot([], [], color=MUTED, linewidth=1.8, linestyle=(0, (5, 3)), label="oracle pass@k")
     if any(one.knee and one.knee.cost for one in scaled):
-        axes.plot([], [], color=_INK, marker="|", markersize=20, markeredgewidth=3.5, linestyle="", label=_PAST)
+        axes.plot([], [], color=INK, marker="|", markersize=20, markeredgewidth=3.5, linestyle="", label=_PAST)
     _frame(axes, axis, ticks(left, right))
-    axes.legend(loc="best", frameon=False, labelcolor=_INK)
+    axes.legend(loc="best", frameon=False, labelcolor=INK)
 
 
 def _bars(axes: Axes, found: Sequence[Measured], look: Look) -> None:
     shares = [point.accuracy for point in found]
     axes.errorbar(
         [point.cost for point in found], [share.mean for share in shares], color=look.colour, fmt=look.marker,
-        yerr=[[share.mean - share.low for share in shares], [share.high - share.mean for share in shares]],
+        yerr=whiskers(shares),
         markersize=12, elinewidth=2, markeredgecolor="white", markeredgewidth=1.5, label=look.label, zorder=3,
     )  # fmt: skip
 
@@ -129,8 +129,7 @@ def _mark(axes: Axes, point: Point, look: Look) -> None:
     axes.errorbar(
         [point.cost.mean], [point.accuracy.mean], fmt=look.marker, markersize=13,
         color=look.colour if point.on_frontier else _paler(look.colour),
-        xerr=[[point.cost.mean - point.cost.low], [point.cost.high - point.cost.mean]],
-        yerr=[[point.accuracy.mean - point.accuracy.low], [point.accuracy.high - point.accuracy.mean]],
+        xerr=whiskers([point.cost]), yerr=whiskers([point.accuracy]),
         elinewidth=2, markeredgecolor="white", markeredgewidth=1.5, zorder=3 if point.on_frontier else 2,
     )  # fmt: skip
 
@@ -140,17 +139,10 @@ def _frame(axes: Axes, axis: Axis, marks: Sequence[float]) -> None:
 
     unit = "FLOP" if axis is Axis.FLOPS else ""
     axes.set_xticks(marks, [words.si(mark, unit) if unit else words.count(mark) for mark in marks])
-    axes.minorticks_off()
     axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
-    axes.set_xlabel(f"{axis.value} (log scale)", color=_MUTED, labelpad=10)
-    axes.set_ylabel("accuracy, 95 % intervals", color=_MUTED, labelpad=10)
-    axes.grid(color=_LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED, length=0, pad=8)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(_LINE)
+    axes.set_xlabel(f"{axis.value} (log scale)", color=MUTED, labelpad=10)
+    axes.set_ylabel("accuracy, 95 % intervals", color=MUTED, labelpad=10)
+    framed(axes, pad=8)
 
 
 def _names(axes: Axes, line: Sequence[Point], drawn: dict[str, Look]) -> None:
@@ -164,7 +156,7 @@ def _names(axes: Axes, line: Sequence[Point], drawn: dict[str, Look]) -> None:
         lines += _along(axes, [p.cost.low, p.cost.high], [p.accuracy.mean] * 2)
     texts = [
         axes.text(0, 0, drawn[p.arm].label, ha="center", va="center", fontsize=16, zorder=4,
-                  fontweight="bold" if p.on_frontier else "normal", color=_INK if p.on_frontier else _MUTED,
+                  fontweight="bold" if p.on_frontier else "normal", color=INK if p.on_frontier else MUTED,
                   path_effects=[patheffects.withStroke(linewidth=4, foreground="white")])
         for p in line
     ]  # fmt: skip
@@ -176,7 +168,7 @@ def _names(axes: Axes, line: Sequence[Point], drawn: dict[str, Look]) -> None:
         text.set_position(tuple(back.transform((box.x, box.y))))
         if max(abs(box.x - spot.x) - box.width / 2, abs(box.y - spot.y) - box.height / 2) > 24:
             ends = [back.transform((spot.x, spot.y)), back.transform((box.x, box.y))]
-            axes.plot(*zip(*ends, strict=True), color=_LINE, linewidth=1.2, zorder=2)
+            axes.plot(*zip(*ends, strict=True), color=LINE, linewidth=1.2, zorder=2)
 
 
 def _along(axes: Axes, costs: Sequence[float], shares: Sequence[float]) -> list[Box]:

@@ -26,13 +26,12 @@ def card(title: str, caption: str, *inside: str | None) -> Html:
 
 def tiles(summary: Summary) -> Html:
     """Headline numbers."""
-    cost = {arm.arm: (arm.flops if summary.cost == "flops" else arm.new_tokens).mean for arm in summary.arms}
-    best = max(summary.arms, key=lambda arm: (arm.accuracy.mean, -cost[arm.arm]))
+    best = max(summary.arms, key=lambda arm: (arm.accuracy.mean, -arm.cost(summary.cost).mean))
     arms = {arm.arm: arm for arm in summary.arms}
     found = [_tile("Most accurate arm", words.percent(best.accuracy.mean), _about(best.accuracy, best.arm))]
     if summary.frontier and summary.frontier[0] != best.arm:
         cheap = arms[summary.frontier[0]]
-        costs = [(arm.flops if summary.cost == "flops" else arm.new_tokens).mean for arm in (best, cheap)]
+        costs = [arm.cost(summary.cost).mean for arm in (best, cheap)]
         times = f", {costs[0] / costs[1]:.3g} times cheaper" if costs[1] else ""
         about = _about(cheap.accuracy, cheap.arm) + times
         found.append(_tile("Cheapest arm", words.percent(cheap.accuracy.mean), about))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import numpy as np
 
 from poise.core import Ability, Path, Request, Score
 from poise.errors import ConfigError
+from poise.models.head import Head, features_at, load_head
 from poise.scoring.verifier import HEADS, lines_of
-
-if TYPE_CHECKING:
-    from poise.models.head import Head
 
 _ALLOWED = "a head of surprisal alone; the scorer verifier reads states"
 
@@ -41,8 +41,6 @@ class Surprisal:
 
     def _ready_head(self) -> Head:
         if self._head is None:
-            from poise.models.head import load_head
-
             head = load_head(self._folder)
             if head.card.layers or head.card.pooled or not head.card.surprise:
                 raise ConfigError(f"scorer {self.name}", f"a head of hidden states in {self._folder}", _ALLOWED)
@@ -51,10 +49,6 @@ class Surprisal:
 
 
 def _one(head: Head, path: Path) -> Score:
-    import numpy as np
-
-    from poise.models.head import features_at
-
     told = np.array([[-logprob for step in path for logprob in step.draft.logprobs]], np.float32).T
     if not told.size:
         return Score(0.0, failure="the draft carries no logprobs")

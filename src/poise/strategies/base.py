@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from poise import answers
-from poise.core import Ability, Pick, Request, Sampling, Step
+from poise.core import Ability, Finish, Pick, Request, Sampling, Step
 from poise.errors import ConfigError
 from poise.search import vote
 
@@ -40,6 +40,12 @@ def at_least(knob: str, value: int, least: int = 1, most: int = 100_000) -> None
 def recording(sampling: Sampling, top_logprobs: int) -> Sampling:
     """The sampling with logprobs recorded, and at least so many alternatives a token."""
     return replace(sampling, top_logprobs=max(top_logprobs, sampling.top_logprobs or 0))
+
+
+def is_over(step: Step, stops: Sequence[str] = ()) -> bool:
+    """Whether the model ended the path here, or one of the request's own `stops` did."""
+    ended = step.draft.finish is Finish.DELIMITER and step.draft.text.endswith(tuple(stops))
+    return step.draft.finish is Finish.EOS or (ended and bool(stops))
 
 
 def voted(request: Request, steps: Sequence[Step], weights: Sequence[float] | None = None) -> Pick | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from poise.core import ROOT, Pick, Request, Step
 from poise.seams import Flow, Run
-from poise.strategies.stepwise import Found, Stepwise, grown, is_answer, rooted
+from poise.strategies.stepwise import Found, Stepwise, grown, rooted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class ByDepth(Stepwise):
         return await grown(flow, found), self.width
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, capped, stops = Found(), list[Step](), run.sampling.stop
+        found, survivors = Found(), list[Step]()
         async with run.flow() as flow:
             nodes, units = await self.first(run, flow, found)
             for depth in range(1, self.depth + 1):
                 going_on, ended = list[Step](), list[Step]()
                 for node in nodes:
                     (going_on if self.is_open(run, node) else ended).append(node)
-                capped += [node for node in ended if not is_answer(node, stops)]
+                survivors += ended
                 units -= len(ended)
                 nodes = going_on
                 if units <= 0 or not (going_on or depth == 1):
@@ -44,8 +44,8 @@ class ByDepth(Stepwise):
                 if not made:  # every draw failed, or no ceiling has room
                     break
                 nodes = made + _childless(parents, made)
-            capped += [node for node in nodes if not is_answer(node, stops)]
-        await self.finish(run, capped, found)
+            survivors += nodes
+        await self.finish(run, survivors, found)
         return self.pick(request, list(found.steps.values()), found.scores)
 
     def _parents(self, nodes: Sequence[Step], found: Found, units: int, seed: str) -> list[Step]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from poise.core import ROOT, Pick, Request, Step
 from poise.seams import Flow, Run
 from poise.strategies.base import WIDEST, at_least
-from poise.strategies.stepwise import Found, Stepwise, is_answer
+from poise.strategies.stepwise import Found, Stepwise
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Dvts(Stepwise):
         at_least("expand", self.expand, most=WIDEST)
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, capped, owner, stops = Found(), list[Step](), dict[int, _Subtree](), run.sampling.stop
+        found, survivors, owner = Found(), list[Step](), dict[int, _Subtree]()
         async with run.flow() as flow:
             for first in range(0, self.width, self.expand):
                 self._grow(run, flow, _Subtree(min(self.expand, self.width - first)), owner)
@@ -61,9 +61,9 @@ class Dvts(Stepwise):
                 else:
                     grew = not subtree.again and self._grow(run, flow, subtree, owner)
                     subtree.again = True
-                if not grew and subtree.node.id and not is_answer(subtree.node, stops):
-                    capped.append(subtree.node)
-        await self.finish(run, capped, found)
+                if not grew and subtree.node.id:
+                    survivors.append(subtree.node)
+        await self.finish(run, survivors, found)
         return self.pick(request, list(found.steps.values()), found.scores)
 
     def _grow(self, run: Run, flow: Flow, subtree: _Subtree, owner: dict[int, _Subtree]) -> bool:

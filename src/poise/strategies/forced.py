@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poise import prompts
-from poise.core import Finish, Request, Step
+from poise.core import Request, Step
+from poise.strategies.base import is_over
 
 
 def is_forced(request: Request, step: Step) -> bool:
@@ -16,8 +17,7 @@ def is_forced(request: Request, step: Step) -> bool:
 def concludes(request: Request, step: Step) -> bool:
     """Whether a path ends with this step: the model ended it (or a stop string of the request did), or an answer was
     forced out of it. What was merely cut at a number of tokens is no answer, whatever value stands in it."""
-    ends = (Finish.EOS, Finish.DELIMITER) if request.sampling.stop else (Finish.EOS,)
-    return step.draft.finish in ends or is_forced(request, step)
+    return is_over(step, request.sampling.stop) or is_forced(request, step)
 
 
 def conclusion(request: Request, steps: Sequence[Step]) -> Step | None:

@@ -10,7 +10,7 @@ from poise.errors import ConfigError
 from poise.seams import Run
 from poise.search.tree import Tree
 from poise.strategies.base import WIDEST, at_least
-from poise.strategies.stepwise import Found, Stepwise, grown, is_answer
+from poise.strategies.stepwise import Found, Stepwise, grown
 
 _FAILURES = 3  # expansions in a row whose draws all failed: the engine is gone
 
@@ -55,7 +55,7 @@ class Mcts(Stepwise):
                 tree.grow(node, ends)
                 for step, value in zip(steps, found.values(steps), strict=True):
                     tree.backup(step.id, value)
-                shut += [step for step in steps if ends[step.id] and not is_answer(step, run.sampling.stop)]
+                shut += [step for step in steps if ends[step.id]]
                 leaves += sum(ends.values())
         del found.steps[0]
         await self.finish(run, [*shut, *self._best_open(found, tree, self.width - leaves)], found)

@@ -9,7 +9,7 @@ from poise.core import ROOT, Pick, Request, Step
 from poise.seams import Run
 from poise.search.allocate import Rations
 from poise.strategies.rebase import Rebase
-from poise.strategies.stepwise import Found, is_answer, rooted
+from poise.strategies.stepwise import Found, rooted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class RebaseFree(Rebase):
     name: ClassVar[str] = "rebase_free"
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, capped, stops = Found(), list[Step](), run.sampling.stop
+        found, survivors = Found(), list[Step]()
         rations, places, alive = Rations(self.width, self.balance), dict[int, tuple[int, Step]](), dict[int, int]()
         async with run.flow() as flow:
             places |= dict.fromkeys(self.launch(run, flow, rooted(self.width)), (0, ROOT))
@@ -40,14 +40,14 @@ class RebaseFree(Rebase):
                     lost = step is None or not step.finished
                     alive[parent.id] = alive.get(parent.id, 0) - lost
                     if lost and parent.id and not alive[parent.id]:  # all its draws failed
-                        capped.append(parent)
-                    elif step and not lost and not is_answer(step, stops):
-                        capped.append(step)
+                        survivors.append(parent)
+                    elif step and not lost:
+                        survivors.append(step)
                 elif share := rations.take(depth, found.values([step])[0]):
                     ids = self.launch(run, flow, [step] * share)
                     places |= dict.fromkeys(ids, (depth + 1, step))
                     alive[step.id] = len(ids)
                     rations.leave(depth + 1, share - len(ids))
-                    capped += [] if ids else [step]
-        await self.finish(run, capped, found)
+                    survivors += [] if ids else [step]
+        await self.finish(run, survivors, found)
         return self.pick(request, list(found.steps.values()), found.scores)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from poise.core import ROOT, Ability, Finish, Pick, Request, Rule, Sampling, Score, Step
+from poise.core import ROOT, Ability, Pick, Request, Rule, Sampling, Score, Step
 from poise.seams import Flow, Run
-from poise.strategies.base import WIDEST, at_least, voted
+from poise.strategies.base import WIDEST, at_least, is_over, voted
 
 _MARKED = (Rule.HASHES, Rule.BOXED)
 _STATED = re.compile(r"\W*(?:(?:so|thus|hence|therefore)\W+)?the (?:final )?answer is\b", re.IGNORECASE)
@@ -117,15 +117,9 @@ class Stepwise:
         return len(path) < self.depth and sum(part.draft.tokens for part in path) < run.sampling.max_tokens
 
     async def finish(self, run: Run, survivors: Sequence[Step], found: Found) -> None:
-        """Close what has no answer yet, and score it; then what was found is all that can vote."""
-        closed = await run.close(survivors)
+        """Close those survivors that are no answer yet, and score them; then what was found is all that can vote."""
+        closed = await run.close([step for step in survivors if not is_answer(step, run.sampling.stop)])
         found.add(closed, await run.score(closed) if closed else [])
-
-
-def is_over(step: Step, stops: Sequence[str] = ()) -> bool:
-    """Whether the model ended the path here, or one of the request's own `stops` did."""
-    ended = step.draft.finish is Finish.DELIMITER and step.draft.text.endswith(tuple(stops))
-    return step.draft.finish is Finish.EOS or (ended and bool(stops))
 
 
 def is_answer(step: Step, stops: Sequence[str] = ()) -> bool:

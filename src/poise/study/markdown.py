@@ -181,7 +181,7 @@ def _arms(summary: Summary) -> str:
 
 
 def _arm(arm: ArmSummary, unit: str) -> tuple[str, ...]:
-    cost = arm.flops if unit == "flops" else arm.new_tokens
+    cost = arm.cost(unit)
     spread = f"{amount(cost.mean, unit)} [{amount(cost.low, unit)}, {amount(cost.high, unit)}]"
     frontier = "yes" if arm.on_frontier else ""
     tokens = f"{words.count(arm.new_tokens.mean)} {words.bracket(arm.new_tokens, digits=0)}"

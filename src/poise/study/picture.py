@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poise.errors import ConfigError
-from poise.evals.rows import Interval
-from poise.report import words
+from poise.report.axes import INK, MUTED, framed, whiskers
 from poise.report.frontier import ticks
 from poise.report.palette import Look, looks
 from poise.study.analysis import Affords, Analysis, Standing, Third
-from poise.study.markdown import bounds
+from poise.study.markdown import amount, bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _MUTED, _LINE = "#16202c", "#5b6878", "#dfe4ea"
 _ABOUT = "dots: flat arms; stars: trees; steps: the best arm that a budget affords; bars: 95 % intervals"
 
 
@@ -31,7 +29,7 @@ def write_picture(analysis: Analysis, out: Path) -> Path:
         from matplotlib.figure import Figure
     except ImportError:
         raise ConfigError("report", "matplotlib is not installed", 'pip install "poise[report]"') from None
-    with matplotlib.rc_context({"font.size": 13, "text.color": _INK, "text.parse_math": False}):
+    with matplotlib.rc_context({"font.size": 13, "text.color": INK, "text.parse_math": False}):
         figure = Figure(figsize=(16, 12), dpi=100, facecolor="white")
         FigureCanvasAgg(figure)
         _drawn(figure, analysis)
@@ -43,11 +41,11 @@ def _drawn(figure: Figure, analysis: Analysis) -> None:
     everything = _everything(analysis)
     look = looks(dict.fromkeys(each.way.family for each in sorted(everything, key=lambda one: one.way.tree)))
     figure.text(0.06, 0.965, "Search at equal cost", fontsize=24, fontweight="bold", va="center")
-    figure.text(0.06, 0.935, f"{_ABOUT}; seed {analysis.seed}", color=_MUTED, va="center")
+    figure.text(0.06, 0.935, f"{_ABOUT}; seed {analysis.seed}", color=MUTED, va="center")
     axes = figure.add_axes((0.06, 0.45, 0.66, 0.44))
     _panel(axes, everything, analysis.affords, look, analysis.unit)
     axes.set_title(f"all items that every arm answered, n = {everything[0].n}", loc="left", fontsize=14)
-    axes.set_ylabel("accuracy", color=_MUTED)
+    axes.set_ylabel("accuracy", color=MUTED)
     lines, labels = axes.get_legend_handles_labels()
     figure.legend(lines, labels, loc="upper left", bbox_to_anchor=(0.735, 0.89), frameon=False, fontsize=12)
     thirds = analysis.splits[0].thirds
@@ -61,9 +59,9 @@ def _third(axes: Axes, third: Third, look: dict[str, Look], unit: str) -> None:
 
 
 def _everything(analysis: Analysis) -> list[Standing]:
-    arms, ways = {arm.arm: arm for arm in analysis.joint.arms}, analysis.ways
-    costs = {name: arm.flops if analysis.unit == "flops" else arm.new_tokens for name, arm in arms.items()}
-    return [Standing(way, arms[way.arm].n, arms[way.arm].accuracy, costs[way.arm].mean) for way in ways]
+    arms = {arm.arm: arm for arm in analysis.joint.arms}
+    found = [(way, arms[way.arm]) for way in analysis.ways]
+    return [Standing(way, arm.n, arm.accuracy, arm.cost(analysis.unit).mean) for way, arm in found]
 
 
 def _panel(
@@ -84,34 +82,19 @@ def _panel(
         _family(axes, sorted(members, key=lambda one: one.cost), look[family], slim=few)
     steps = [(each.best.cost, each.best.accuracy.mean) for each in affords]
     steps.append((max(each.cost for each in standings), steps[-1][1]))
-    axes.step(*zip(*steps, strict=True), where="post", color=_INK, linewidth=1.4, zorder=1)
+    axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.4, zorder=1)
     low, high = axes.get_xlim()
     marks = ticks(math.log10(low), math.log10(high), 5 if few else 9)
-    axes.set_xticks(marks, [words.si(mark, "FLOP") if unit == "flops" else words.count(mark) for mark in marks])
-    _frame(axes)
+    axes.set_xticks(marks, [amount(mark, unit) for mark in marks])
+    framed(axes, pad=6)
 
 
 def _family(axes: Axes, members: Sequence[Standing], look: Look, *, slim: bool) -> None:
     tree = members[0].way.tree
     xs, ys = [each.cost for each in members], [each.accuracy.mean for each in members]
     axes.errorbar(
-        xs, ys, yerr=_bars([each.accuracy for each in members]), label=look.label, color=look.colour,
+        xs, ys, yerr=whiskers([each.accuracy for each in members]), label=look.label, color=look.colour,
         marker="*" if tree else look.marker, markersize=(10 if slim else 15) if tree else (4 if slim else 7),
         linestyle=(0, (1, 2)) if tree else "-", linewidth=1, elinewidth=0.8 if slim else 1.2,
         alpha=0.9, zorder=3 if tree else 2,
     )  # fmt: skip
-
-
-def _bars(accuracies: Sequence[Interval]) -> list[list[float]]:
-    return [[each.mean - each.low for each in accuracies], [each.high - each.mean for each in accuracies]]
-
-
-def _frame(axes: Axes) -> None:
-    axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
-    axes.grid(color=_LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED, length=0, pad=6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(_LINE)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from poise.lab.batches import Encoded
+from poise.models.decode import causal_mask
 from poise.models.quiet_star.gates import Gate, Unsure, gate_of, unsure
 from poise.models.quiet_star.model import QuietStar
-from poise.models.quiet_star.thoughts import new_cache
 
 _ROWS = 64
 
@@ -22,8 +22,7 @@ def measured_gate(model: QuietStar, rows: Sequence[Encoded], kind: Unsure = Unsu
     for row in rows[:_ROWS]:
         ids = torch.tensor([row.tokens], device=model.start.device)
         x = model.embedded(ids)
-        length = ids.shape[1]
-        mask = torch.full((length, length), float("-inf"), dtype=x.dtype, device=x.device).triu(1)[None, None]
-        states = model.states(x, mask, torch.arange(length, device=x.device)[None], new_cache(model))
+        places = torch.arange(ids.shape[1], device=x.device)
+        states = model.whole(x, causal_mask(places, len(places), x.dtype)[None, None], places[None])
         doubts += unsure(kind, model.logits(states[0, row.start - 1 : -1])).tolist()
     return gate_of(kind, doubts) if doubts else None

@@ -13,7 +13,7 @@ from poise.errors import ConfigError
 from poise.lab.batches import Encoded
 from poise.lab.quiet_star.objective import Losses, quiet_star_loss
 from poise.lab.recipe import Recipe
-from poise.lab.train import Taken, Training, adapted, restored
+from poise.lab.train import Taken, Training, adapted, optimiser_of, restored
 from poise.lab.training_run import TrainingRun
 from poise.models.llama import LayerForward, compiled, view_of
 from poise.models.quiet_star.files import is_quiet_star, load_numbers
@@ -74,10 +74,8 @@ def begin(model: Any, tokenizer: Any, recipe: Recipe, run: TrainingRun) -> Train
     filler = tokenizer.encode(settings.filler, add_special_tokens=False) if settings.filler else []
     if settings.filler and not filler:
         raise ConfigError("quiet_star.filler", settings.filler, "text that the tokenizer knows")
-    adapter = [parameter for parameter in wrapped.parameters() if parameter.requires_grad]
     own = [thinking.start, thinking.end, *thinking.mixer.parameters()]
     share = settings.head_learning_rate / recipe.learning_rate
-    groups: list[dict[str, Any]] = [{"params": adapter}, {"params": own, "share": share}]
-    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99))
+    optimiser = optimiser_of(wrapped, recipe, {"params": own, "share": share})
     objective = Thinking(thinking, recipe, filler[0] if filler else None)
     return restored(Training(recipe, wrapped, optimiser, objective), run)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
+from poise.models.decode import causal_mask
 from poise.models.llama import LayerForward
 from poise.models.quiet_star.model import QuietStar
 from poise.models.sampling import inverse
@@ -109,13 +110,9 @@ class _Columns:
 
     def __init__(self, model: QuietStar, ids: Tensor) -> None:
         self.model, self.cache = model, new_cache(model)
-        length, device = ids.shape[1], ids.device
-        kind = model.model.get_input_embeddings().weight.dtype
-        barred = torch.full((length, length), float("-inf"), dtype=kind, device=device)
-        self.mask = barred.triu(1)
-        self.own = barred.masked_fill(torch.eye(length, dtype=torch.bool, device=device), 0.0)
-        self.positions = torch.arange(length, device=device)[None]
-        self.base = self._states(model.embedded(ids))
+        x, self.positions = model.embedded(ids), torch.arange(ids.shape[1], device=ids.device)[None]
+        self.mask, self.own = _blocks(ids.shape[1], x)
+        self.base = self._states(x)
 
     def add(self, embeddings: Tensor) -> Tensor:
         """States [batch, length, width] of one more column."""
@@ -142,10 +139,17 @@ def _gathered(model: QuietStar, base: Tensor, states: Sequence[Tensor], tokens: 
     return Thoughts(base, mixed, weights, tokens, sources)
 
 
+def _blocks(length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """What a position may see, [length, length] added to the scores: of the text, and of a column."""
+    text = causal_mask(torch.arange(length, device=like.device), length, like.dtype)
+    own = torch.full_like(text, float("-inf")).fill_diagonal_(0.0)
+    return text, own
+
+
 def _whole_mask(length: int, columns: int, like: Tensor) -> Tensor:
     """The mask of text and columns side by side, [1, 1, all, all]."""
-    barred = torch.full((length, length), float("-inf"), dtype=like.dtype, device=like.device)
-    text, own = barred.triu(1), barred.masked_fill(torch.eye(length, dtype=torch.bool, device=like.device), 0.0)
+    text, own = _blocks(length, like)
+    barred = torch.full_like(own, float("-inf"))
     rows = [torch.cat([text, *[own] * column, *[barred] * (columns - column)], 1) for column in range(columns + 1)]
     return torch.cat(rows)[None, None]
 
