@@ -160,9 +160,7 @@ async def check_engine(engine: Engine, question: str = "What is 3 + 4?") -> None
         assert again[0].text == drafts[0].text, f"{engine.name} claims SEEDS: same seed, another text"
     if Ability.LOGPROBS in engine.can:
         scored = (await _drafts(engine, request, dataclasses.replace(sampling, top_logprobs=3)))[0]
-        assert len(scored.logprobs) in (scored.tokens, scored.tokens - 1), (
-            f"{engine.name}: one logprob a token expected"
-        )
+        assert every_token_told(scored), f"{engine.name}: one logprob a token expected"
         assert all(logprob <= 1e-6 for logprob in scored.logprobs), f"{engine.name}: a logprob above 0"
     if Ability.N_SAMPLES in engine.can:
         many = await _drafts(engine, request, sampling, 3)
@@ -172,6 +170,13 @@ async def check_engine(engine: Engine, question: str = "What is 3 + 4?") -> None
         break
     overrun = await stream.aclose()
     assert overrun.tokens >= 0
+
+
+def every_token_told(draft: Draft) -> bool:
+    """Whether a draft has a logprob for each token, but for an end token and for tokens that end within a character:
+    servers that send whole characters (llama.cpp) tell the logprob of the last token of a character alone."""
+    within = sum(len(character.encode()) - 1 for character in draft.text)
+    return draft.tokens - 1 - within <= len(draft.logprobs) <= draft.tokens
 
 
 async def _drafts(engine: Engine, request: Request, sampling: Sampling, n: int = 1) -> list[Draft]:

@@ -18,6 +18,7 @@ from poise.evals.outcome import rows_of
 from poise.lab.pool import read_pool
 from poise.store.pool_dir import FAILURES, PoolDir
 from poise.store.run_dir import RunDir
+from poise.testing import every_token_told
 
 N, DRAWS = 8, 8
 CHILD = """
@@ -74,7 +75,7 @@ def test_a_killed_recording_goes_on_and_its_pool_replays(task, tmp_path):
     assert {place: after[place] for place in before} == before
     assert list(pool.lines(FAILURES)) == []
     for draw in after.values():
-        assert len(draw.draft.logprobs) in (draw.draft.tokens, draw.draft.tokens - 1)
+        assert every_token_told(draw.draft)
         assert draw.prompt_tokens is not None
     assert len({draw.draft.text for draw in after.values()}) > N
     store = RunDir(tmp_path / "run")

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import pytest
 
-from poise.core import ROOT, Delta, Finish, Pick, Score
+from poise.core import ROOT, Delta, Draft, Finish, Pick, Score
 from poise.engines.scripted import Scripted
 from poise.seams import Stream
 from poise.strategies.base import Plain
-from poise.testing import check_engine, check_scorer, check_strategy
+from poise.testing import check_engine, check_scorer, check_strategy, every_token_told
 
 
 async def test_the_scripted_engine_keeps_the_laws():
@@ -42,6 +42,21 @@ async def test_an_engine_that_ignores_its_seeds_is_caught():
 
     with pytest.raises(AssertionError, match="SEEDS"):
         await check_engine(Unseeded())
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "told", "whole"),
+    [
+        ("one two", 2, 2, True),
+        ("one two", 3, 2, True),
+        ("one two", 4, 2, False),
+        ("one two", 2, 3, False),
+        ("one \N{THIN SPACE}", 5, 2, True),
+        ("one \N{THIN SPACE}", 6, 2, False),
+    ],
+)
+def test_tokens_within_a_character_need_no_logprob(text, tokens, told, whole):
+    assert every_token_told(Draft(text, Finish.EOS, tokens, logprobs=(-0.5,) * told)) is whole
 
 
 async def test_a_scorer_that_forgets_a_path_is_caught():
