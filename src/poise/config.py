@@ -163,19 +163,21 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
 
 
 def thinking_of(text: str) -> Thinking:
-    """How to think, from "off", "exact" (and nothing), or "gated:SHARE". Raises ConfigError, UnknownName."""
+    """How to think, from "off", "exact" (and nothing), "gated:SHARE", or "amortised:DRAFTS". Raises ConfigError,
+    UnknownName."""
     word, _, knob = text.partition(":")
-    kinds = {mode.value: mode for mode in ThinkingMode if mode is not ThinkingMode.AMORTISED}
+    kinds = {mode.value: mode for mode in ThinkingMode}
     mode = kinds.get(word or "exact")
     if mode is None:
         raise UnknownName("engine.thinking", word, kinds)
+    allowed = "off, exact, gated:SHARE with a share of 0 to 1, or amortised:DRAFTS with a whole number of drafts"
+    if (mode in (ThinkingMode.GATED, ThinkingMode.AMORTISED)) != bool(knob):
+        raise ConfigError("engine.thinking", text, allowed)
     try:
-        share = float(knob) if knob else 1.0
+        number = int(knob or 1) if mode is ThinkingMode.AMORTISED else float(knob or 1)
     except ValueError:
-        raise ConfigError("engine.thinking", text, "off, exact, or gated:SHARE with a share of 0 to 1") from None
-    if (mode is ThinkingMode.GATED) != bool(knob):
-        raise ConfigError("engine.thinking", text, "off, exact, or gated:SHARE with a share of 0 to 1")
-    return Thinking(mode, share)
+        raise ConfigError("engine.thinking", text, allowed) from None
+    return Thinking(mode, drafts=int(number)) if mode is ThinkingMode.AMORTISED else Thinking(mode, number)
 
 
 def _tables(value: object, name: str) -> Mapping[str, Mapping[str, object]]:

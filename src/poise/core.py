@@ -95,6 +95,10 @@ class ThinkingMode(Enum):
     AMORTISED = "amortised"
 
 
+MOST_DRAFTS = 16
+"""Of AMORTISED thinking: the last of so many are hardly ever kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """`share` of positions that think (GATED); `drafts` tokens drafted per verification (AMORTISED)."""
@@ -106,8 +110,8 @@ class Thinking:
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
             raise ConfigError("thinking.share", self.share, "0 to 1")
-        if not 1 <= self.drafts <= 64:
-            raise ConfigError("thinking.drafts", self.drafts, "1 to 64")
+        if not 1 <= self.drafts <= MOST_DRAFTS:
+            raise ConfigError("thinking.drafts", self.drafts, f"1 to {MOST_DRAFTS}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Call:
 @dataclass(eq=False, slots=True)
 class Draw:
     """One living draw. `next`: the token to be read next; `text`: all of it so far, for finding stop strings;
-    `thoughts`: the dice of its thoughts, where it thinks."""
+    `thoughts`, `checks`: the dice of its thoughts, and of what is kept of its drafts, where it thinks."""
 
     call: Call
     index: int
@@ -67,6 +67,7 @@ class Draw:
     count: int = 0
     text: str = ""
     thoughts: Any = None
+    checks: Any = None
 
 
 @dataclass(slots=True)
@@ -210,7 +211,8 @@ class Worker:
                         self._waiting.remove(call)
             copies_of = [number for number, (_, copies) in enumerate(chosen) for _ in range(copies)]
             states = None if read.states is None else read.states[copies_of]
-            self._take(decoder, mail, read.logits[copies_of], states, first)
+            done = self._take(decoder, mail, read.logits[copies_of], states, range(first, len(self._draws)))
+            self._retire(decoder, mail, done)
 
     def _next(self, decoder: Decoder) -> list[tuple[Call, int]]:
         """Which waiting calls get rows now, and how many each."""
@@ -233,30 +235,34 @@ class Worker:
         import torch
 
         logits = decoder.step(torch.tensor([draw.next for draw in self._draws]))
-        self._take(decoder, mail, logits, decoder.states, 0)
+        done = self._take(decoder, mail, logits, decoder.states, range(len(self._draws)))
+        self._retire(decoder, mail, done)
 
-    def reconsider(self, decoder: Any, logits: Any, states: Any, first: int) -> tuple[Any, list[int]]:
-        """Logits after thinking about the next tokens of the draws from row `first` on, and the thought tokens of each;
-        here nobody thinks."""
-        return logits, [0] * len(logits)
+    def reconsider(self, decoder: Any, logits: Any, states: Any, rows: Sequence[int]) -> tuple[Any, list[int]]:
+        """Logits after thinking about the next tokens of the draws in `rows`, and the thought tokens of each; here
+        nobody thinks."""
+        return logits, [0] * len(rows)
 
-    def _take(self, decoder: Decoder, mail: Mail, logits: Any, states: Any, first: int) -> None:
-        """Choose a token for the draws from row `first` on, and end those that are done."""
+    def _take(self, decoder: Decoder, mail: Mail, logits: Any, states: Any, rows: Sequence[int]) -> list[int]:
+        """Choose a token for the draws in `rows`; which of them are done."""
         from poise.models.sampling import choose
 
-        draws = self._draws[first:]
-        logits, thought = self.reconsider(decoder, logits, states, first)
+        draws = [self._draws[row] for row in rows]
+        logits, thought = self.reconsider(decoder, logits, states, rows)
         choice = choose(logits, [d.call.sampling for d in draws], [d.dice.number(d.count) for d in draws])
         tokens, logprobs = choice.tokens.tolist(), choice.logprobs.tolist()
         tops = choice.alternatives.tolist() if choice.alternatives is not None else [()] * len(draws)
         done = []
-        told = zip(draws, tokens, logprobs, tops, thought, strict=True)
-        for row, (draw, token, logprob, top, spent) in enumerate(told, first):
+        for row, draw, token, logprob, top, spent in zip(rows, draws, tokens, logprobs, tops, thought, strict=True):
             delta = self._delta(decoder.limit, draw, token, (logprob, top), spent)
             mail.add(draw.call, delta)
             if delta.finish:
                 done.append(row)
-        for row in reversed(done):
+        return done
+
+    def _retire(self, decoder: Decoder, mail: Mail, done: Sequence[int]) -> None:
+        """End the draws in some rows, the last one first, since ending one moves those behind it."""
+        for row in sorted(done, reverse=True):
             self._end(decoder, row, mail)
 
     def _delta(self, limit: int, draw: Draw, token: int, told: tuple[float, Sequence[float]], thought: int) -> Delta:

@@ -57,8 +57,9 @@ class Session:
         made = export(self.training.adapted, folder, self.training.recipe.model, self.base.tokenizer)
         if isinstance(self.training.objective, Thinking):
             thinking = self.training.objective.model
-            thinking.gate = measured_gate(thinking, [row for rows in self.held_out.values() for row in rows])
-            save_numbers(thinking, folder)
+            found = measured_gate(thinking, [row for rows in self.held_out.values() for row in rows])
+            thinking.gate = found.gate if found else None
+            save_numbers(thinking, folder, found.told() if found else None)
         return made
 
     def close(self) -> None:

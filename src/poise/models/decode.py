@@ -80,32 +80,40 @@ class Rows:
         self.states = self._step(tokens)
         return product(self.states, self.model.head)
 
-    def _step(self, tokens: Tensor) -> Tensor:
-        """The states [active, width] of one more token for every living row."""
-        lengths = torch.tensor([len(held) for held in self.held[: self.active]])
-        states = self._place(functional.embedding(tokens, self.model.embeddings), None, lengths)
-        for held, token in zip(self.held[: self.active], tokens.tolist(), strict=True):
-            held.append(token)
+    def _step(self, tokens: Tensor, which: Tensor | None = None) -> Tensor:
+        """The states [n, width] of one more token for each of some rows (None: the living ones)."""
+        rows = range(self.active) if which is None else which.tolist()
+        places = torch.tensor([[len(self.held[row])] for row in rows])
+        mask = causal_mask(places, self._reach(places), self.model.embeddings.dtype)
+        states = self._pass(functional.embedding(tokens, self.model.embeddings), which, places, places, mask)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            self.held[row].append(token)
         return states
 
-    def _place(self, x: Tensor, which: Tensor | None, places: Tensor) -> Tensor:
-        """The states, after the final norm, of one embedding [n, width] for each of some rows (None: the living ones),
-        put at `places` [n] of the cache; what a row holds up to there is seen."""
-        shape, count = self.model.shape, len(places)
-        reach = min(self.context, (int(places.max()) // _BLOCK + 1) * _BLOCK)
+    def _reach(self, slots: Tensor) -> int:
+        """How many slots of the cache are looked at by whoever stands at some, in whole blocks."""
+        return min(self.context, (int(slots.max()) // _BLOCK + 1) * _BLOCK)
+
+    def _pass(self, x: Tensor, which: Tensor | None, slots: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """The states [n * m, width], after the final norm, of m embeddings for each of n rows (None: the first n), x
+        [n * m, width], kept in `slots` [n, m] of the cache, turned to `positions` [n, m] of the text; mask [n, m,
+        reach] is added to the scores over the first slots."""
+        shape, (count, each), reach = self.model.shape, slots.shape, mask.shape[-1]
         groups = shape.heads // shape.key_heads
-        mask = causal_mask(places, reach, x.dtype)[:, None, None].expand(-1, 1, groups, -1)
-        cosines, sines = angles(places.to(x.device), shape, x.dtype)
+        cosines, sines = angles(positions.flatten().to(x.device), shape, x.dtype)
+        mask = mask.to(x.device)[:, None, None].expand(-1, 1, groups, -1, -1).flatten(2, 3)
         rows = torch.arange(count, device=x.device) if which is None else which.to(x.device)
-        mask, places, seen = mask.to(x.device), places.to(x.device), slice(count) if which is None else rows
+        where, slots, seen = rows[:, None], slots.to(x.device), slice(count) if which is None else rows
         for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
             h = norm(x, layer.input_norm, shape.epsilon)
             query, key, value = projected(h, layer, shape, cosines, sines)
-            keys[rows, :, places], values[rows, :, places] = key, value
-            query = query.reshape(count, shape.key_heads, -1, shape.head_width)
+            keys[where, :, slots] = key.view(count, each, shape.key_heads, -1)
+            values[where, :, slots] = value.view(count, each, shape.key_heads, -1)
             # The queries that share a key head stand as so many places of one sequence: keys are read once, not copied.
+            query = query.view(count, each, shape.key_heads, groups, -1).permute(0, 2, 3, 1, 4).flatten(2, 3)
             mixed = functional.scaled_dot_product_attention(query, keys[seen, :, :reach], values[seen, :, :reach], mask)
-            x = after_attention(x, mixed.reshape(count, -1), layer, shape)
+            mixed = mixed.view(count, shape.key_heads, groups, each, -1).permute(0, 3, 1, 2, 4)
+            x = after_attention(x, mixed.reshape(count * each, -1), layer, shape)
         return norm(x, self.model.norm, shape.epsilon)
 
     def retire(self, row: int, riders: list[Any]) -> None:
@@ -120,29 +128,16 @@ class Rows:
     def _read(self, rests: Sequence[Sequence[int]], rows: Sequence[int], starts: Sequence[int]) -> Tensor:
         """Forward pass over new tokens of some rows that hold their first `starts` tokens; the hidden states after the
         last token of each. What padding writes lies behind a row's tokens, and is overwritten before it is seen."""
-        shape, device = self.model.shape, self.model.embeddings.device
         n, length = len(rests), max(map(len, rests))
         ids = torch.zeros(n, length, dtype=torch.long)
         for number, rest in enumerate(rests):
             ids[number, : len(rest)] = torch.tensor(rest)
         places = torch.tensor(starts)[:, None] + torch.arange(length)
         reach = min(self.context, int(places.max()) + 1)
-        places = places.clamp_(max=self.context - 1).to(device)
-        where = torch.tensor(rows, device=device)
-        x = functional.embedding(ids.to(device), self.model.embeddings).flatten(0, 1)
-        cosines, sines = angles(places.flatten(), shape, x.dtype)
-        mask = causal_mask(places.flatten(), reach, x.dtype).view(n, 1, length, reach)
-        for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
-            h = norm(x, layer.input_norm, shape.epsilon)
-            query, key, value = projected(h, layer, shape, cosines, sines)
-            keys[where[:, None], :, places] = key.view(n, length, shape.key_heads, -1)
-            values[where[:, None], :, places] = value.view(n, length, shape.key_heads, -1)
-            query = query.view(n, length, shape.heads, -1).transpose(1, 2)
-            seen, told = keys[where, :, :reach], values[where, :, :reach]
-            mixed = functional.scaled_dot_product_attention(query, seen, told, mask, enable_gqa=True)
-            x = after_attention(x, mixed.transpose(1, 2).reshape(n * length, -1), layer, shape)
-        ends = torch.tensor([number * length + len(rest) - 1 for number, rest in enumerate(rests)], device=device)
-        return norm(x[ends], self.model.norm, shape.epsilon)
+        places = places.clamp_(max=self.context - 1)
+        x = functional.embedding(ids.to(self.model.embeddings.device), self.model.embeddings).flatten(0, 1)
+        states = self._pass(x, torch.tensor(rows), places, places, causal_mask(places, reach, x.dtype))
+        return states.view(n, length, -1)[torch.arange(n), torch.tensor([len(rest) - 1 for rest in rests])]
 
     def _share(self, tokens: Sequence[int], row: int) -> int:
         """Copy the longest prefix of `tokens` that some row holds into `row`; all but the last token at most."""
@@ -185,9 +180,14 @@ class Rows:
 
 
 def causal_mask(places: Tensor, reach: int, dtype: torch.dtype) -> Tensor:
-    """What is added to the scores of queries at `places` [n]: [n, reach], 0 up to their own place, -inf after it."""
-    later = torch.arange(reach, device=places.device) > places[:, None]
-    return torch.zeros(later.shape, dtype=dtype, device=places.device).masked_fill_(later, float("-inf"))
+    """What is added to the scores of queries at `places` [...]: [..., reach], 0 up to their own place, -inf after."""
+    later = torch.arange(reach, device=places.device) > places[..., None]
+    return barred(later, dtype)
+
+
+def barred(hidden: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to scores so that nothing of what is `hidden` (true) is seen: -inf there, 0 elsewhere."""
+    return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, float("-inf"))
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from poise.core import Sampling
 
@@ -46,26 +47,49 @@ def choose(logits: Tensor, samplings: Sequence[Sampling], numbers: Sequence[floa
     heats = [sampling.temperature for sampling in samplings]
     shares = _shares(logits, heats) if any(heats) else None
     if shares is None:
-        tokens = logits.argmax(-1)
-    else:
-        weights = shares
-        narrow = [row for row, sampling in enumerate(samplings) if 0 < sampling.top_p < 1 and heats[row]]
-        if narrow:
-            weights = shares.clone()
-            for row in narrow:
-                weights[row] = _nucleus(shares[row], samplings[row].top_p)
-        tokens = inverse(weights, torch.tensor(numbers, dtype=torch.float64, device=device))
-        if greedy := [row for row, heat in enumerate(heats) if heat == 0]:
-            tokens[greedy] = logits[greedy].argmax(-1)
+        return told(logits, logits.argmax(-1), samplings)
+    tokens = inverse(_narrowed(shares, samplings), torch.tensor(numbers, dtype=torch.float64, device=device))
+    if greedy := [row for row, heat in enumerate(heats) if heat == 0]:
+        tokens[greedy] = logits[greedy].argmax(-1)
+    return told(logits, tokens, samplings, shares if all(heat == 1 for heat in heats) else None)
+
+
+def told(logits: Tensor, tokens: Tensor, samplings: Sequence[Sampling], shares: Tensor | None = None) -> Choice:
+    """What the samplings want to know of chosen tokens [rows]. `shares`: the softmax of the logits, if it is there."""
     most = max((sampling.top_logprobs or 0 for sampling in samplings), default=0)
     if all(sampling.top_logprobs is None for sampling in samplings):
         return Choice(tokens, torch.zeros(len(tokens)), None)
-    if shares is not None and all(heat == 1 for heat in heats):
-        told = _log(shares.gather(1, tokens[:, None])[:, 0])
-        return Choice(tokens, told, _log(shares.topk(most, -1).values) if most else None)
+    if shares is not None:
+        logprobs = _log(shares.gather(1, tokens[:, None])[:, 0])
+        return Choice(tokens, logprobs, _log(shares.topk(most, -1).values) if most else None)
     total = torch.logsumexp(logits.float(), -1, keepdim=True)
-    told = (logits.gather(1, tokens[:, None]) - total)[:, 0]
-    return Choice(tokens, told, logits.topk(most, -1).values - total if most else None)
+    logprobs = (logits.gather(1, tokens[:, None]) - total)[:, 0]
+    return Choice(tokens, logprobs, logits.topk(most, -1).values - total if most else None)
+
+
+def weights(logits: Tensor, samplings: Sequence[Sampling]) -> Tensor:
+    """The chance of every token to be chosen [rows, vocabulary], by temperature and top_p."""
+    found = _narrowed(_shares(logits, [sampling.temperature for sampling in samplings]), samplings)
+    greedy = [row for row, sampling in enumerate(samplings) if sampling.temperature == 0]
+    if greedy:
+        found[greedy] = functional.one_hot(logits[greedy].argmax(-1), logits.shape[-1]).to(found)
+    return found / found.sum(-1, keepdim=True)
+
+
+def verified(drafts: Tensor, drafted: Tensor, wanted: Tensor, numbers: Sequence[tuple[float, float]]) -> list[int]:
+    """Tokens that are distributed as `wanted`, though they were drafted from something else (Leviathan et al. 2022,
+    2211.17192, algorithm 1). `drafts` [k]; `drafted` [k, vocabulary]: the chances that they were drawn by; `wanted`
+    [k + 1, vocabulary]: those wanted after each of them; `numbers` k + 1 pairs, uniform in [0, 1): to keep a draft by,
+    and to draw again by. The drafts up to the first that is not kept, and one token more."""
+    made = list[int]()
+    for place, token in enumerate(drafts.tolist()):
+        keep, again = numbers[place]
+        if keep * float(drafted[place, token]) < float(wanted[place, token]):
+            made.append(token)
+            continue
+        rest = (wanted[place] - drafted[place]).clamp(min=0)
+        return [*made, int(inverse(rest[None], wanted.new_tensor([again], dtype=torch.float64)))]
+    return [*made, int(inverse(wanted[-1:], wanted.new_tensor([numbers[-1][1]], dtype=torch.float64)))]
 
 
 def _shares(logits: Tensor, heats: Sequence[float]) -> Tensor:
@@ -85,7 +109,7 @@ def inverse(shares: Tensor, numbers: Tensor) -> Tensor:
     rows, vocabulary = shares.shape
     width = 256
     if vocabulary % width:
-        shares = torch.nn.functional.pad(shares, (0, -vocabulary % width))
+        shares = functional.pad(shares, (0, -vocabulary % width))
     split = shares.view(rows, -1, width)
     blocks = split.sum(-1).double().cumsum(-1)
     wanted = numbers[:, None] * blocks[:, -1:]
@@ -94,6 +118,17 @@ def inverse(shares: Tensor, numbers: Tensor) -> Tensor:
     inside = split[torch.arange(rows, device=shares.device), block[:, 0]].double().cumsum(-1)
     place = torch.searchsorted(inside, wanted - before, right=True).clamp_(max=width - 1)
     return (block * width + place)[:, 0].clamp_(max=vocabulary - 1)
+
+
+def _narrowed(shares: Tensor, samplings: Sequence[Sampling]) -> Tensor:
+    """Shares with what top_p leaves out set to 0, where a row has a top_p and is not greedy."""
+    narrow = [row for row, sampling in enumerate(samplings) if 0 < sampling.top_p < 1 and sampling.temperature]
+    if not narrow:
+        return shares
+    found = shares.clone()
+    for row in narrow:
+        found[row] = _nucleus(shares[row], samplings[row].top_p)
+    return found
 
 
 def _nucleus(shares: Tensor, top_p: float) -> Tensor:

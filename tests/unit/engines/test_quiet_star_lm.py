@@ -1,9 +1,12 @@
 """The engine that thinks: its laws, its modes, and its bill."""
 
 import asyncio
+from collections import Counter
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2_contingency
 from tiny_lm import dense, llama, tokenizer
 
 from poise.core import Ability, Message, Role, Sampling, Thinking, ThinkingMode
@@ -22,6 +25,10 @@ OFF, EXACT = Thinking(ThinkingMode.OFF), Thinking(ThinkingMode.EXACT)
 
 def gated(share):
     return Thinking(ThinkingMode.GATED, share)
+
+
+def amortised(drafts):
+    return Thinking(ThinkingMode.AMORTISED, drafts=drafts)
 
 
 @pytest.fixture
@@ -45,15 +52,16 @@ def made(monkeypatch):
         asyncio.run(engine.aclose())
 
 
-async def drawn(engine, thinking=None, seed=1, n=1, tokens=24):
-    """(texts, new tokens, thought tokens, logprobs) of draws."""
-    sampling = Sampling(1.0, max_tokens=tokens, seed=seed, top_logprobs=0, thinking=thinking)
-    texts, new, thought, logprobs = [""] * n, 0, 0, []
+async def drawn(engine, thinking=None, seed=1, n=1, tokens=24, heat=1.0):
+    """(texts, new tokens, thought tokens, logprobs, token ids) of draws."""
+    sampling = Sampling(heat, max_tokens=tokens, seed=seed, top_logprobs=0, thinking=thinking)
+    texts, new, thought, logprobs, ids = [""] * n, 0, 0, [], [()] * n
     async for delta in engine.stream(STORY, sampling, n):
         texts[delta.index] += delta.text
         new, thought = new + delta.tokens, thought + delta.thought_tokens
         logprobs += delta.logprobs
-    return texts, new, thought, logprobs
+        ids[delta.index] += delta.token_ids
+    return texts, new, thought, logprobs, ids
 
 
 def assert_same(one, other):
@@ -100,14 +108,60 @@ async def test_thoughts_do_not_depend_on_who_else_draws(made):
     assert_same(await drawn(engine, EXACT, seed=5), alone)
 
 
+@pytest.mark.parametrize("drafts", [1, 3, 8])
+async def test_amortised_says_greedily_what_exact_does(made, drafts):
+    engine = made()
+    exact = await drawn(engine, EXACT, heat=0.0)
+    drafted = await drawn(engine, amortised(drafts), heat=0.0)
+    assert (drafted[0], drafted[1]) == (exact[0], exact[1])
+    assert drafted[3] == pytest.approx(exact[3], abs=1e-4)
+
+
+async def test_amortised_says_what_exact_does_as_often(made):
+    """Token by token, pairs of them included, over draws by other seeds: chi-square of two samples."""
+    engine = made()
+    exact, drafted = [], []
+    for seed in range(120):
+        exact += (await drawn(engine, EXACT, seed=seed, n=8, tokens=4, heat=0.6))[4]
+        drafted += (await drawn(engine, amortised(3), seed=1000 + seed, n=8, tokens=4, heat=0.6))[4]
+    assert len(set(exact)) > 20
+    for place in (slice(0, 1), slice(1, 2), slice(2, 4), slice(3, 4)):
+        one, other = (Counter(ids[place] for ids in each) for each in (exact, drafted))
+        often = [said for said, count in (one + other).items() if count >= 20]
+        rest = [len(exact) - sum(one[said] for said in often), len(drafted) - sum(other[said] for said in often)]
+        table = [[one[said] for said in often] + rest[:1], [other[said] for said in often] + rest[1:]]
+        assert chi2_contingency(np.array(table)[:, np.sum(table, 0) > 0]).pvalue > 0.001
+
+
+async def test_amortised_thoughts_are_billed_with_what_was_drafted_in_vain(made):
+    """The first token is thought about by itself; every round thinks about each draft and the one after."""
+    engine = made()
+    _, new, thought, *_ = await drawn(engine, amortised(3), tokens=1)
+    assert (new, thought) == (1, 4)
+    _, new, thought, *_ = await drawn(engine, amortised(3), tokens=24)
+    in_rounds = new - 1
+    assert -(thought - 4 + in_rounds) % (4 * 4 + 4) <= 3  # what the last round kept beyond the 24 is not delivered
+
+
+async def test_amortised_draws_do_not_depend_on_who_else_draws(made):
+    engine = made()
+    alone = await drawn(engine, amortised(3), seed=5)
+    together = await asyncio.gather(
+        drawn(engine, amortised(3), seed=5),
+        drawn(engine, amortised(2), seed=6),
+        drawn(engine, gated(0.5), seed=7, n=3),
+        drawn(engine, OFF, seed=8),
+    )
+    assert together[0][0] == alone[0]
+    assert_same(together[3], await drawn(engine, OFF, seed=8))
+
+
 async def test_the_engines_own_mode_holds_where_a_draw_says_nothing(made):
     assert (await drawn(made(thinking=OFF)))[2] == 0
     assert (await drawn(made(thinking=EXACT)))[2] > 0
 
 
 async def test_what_it_cannot_do_is_refused(made):
-    with pytest.raises(ConfigError, match="exact or gated"):
-        made().stream(STORY, Sampling(thinking=Thinking(ThinkingMode.AMORTISED, drafts=4)))
     with pytest.raises(EngineRefused, match="no gate"):
         made(gate=None).stream(STORY, Sampling(thinking=gated(0.5)))
     with pytest.raises(ConfigError, match="share"):

@@ -16,12 +16,12 @@ def test_doubts_are_entropy_and_margin():
     assert unsure(Unsure.MARGIN, logits).tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", Unsure)
+@pytest.mark.parametrize("kind", [Unsure.ENTROPY, Unsure.MARGIN])
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.15, 0.5, 1.0])
 def test_the_share_of_places_that_pass_is_the_one_asked_for(kind, share):
     logits = torch.randn(4000, 30, generator=torch.Generator().manual_seed(1)) * 3
     gate = gate_of(kind, unsure(kind, logits[:2000]))
-    opened = gate.opens(logits[2000:], [share] * 2000)
+    opened = gate.opens(logits[2000:], logits[2000:], [share] * 2000)
     assert np.mean(opened) == pytest.approx(share, abs=0.03)
     if share in (0.0, 1.0):
         assert np.mean(opened) == share
@@ -30,10 +30,22 @@ def test_the_share_of_places_that_pass_is_the_one_asked_for(kind, share):
 def test_each_row_has_its_own_share():
     gate = Gate(Unsure.ENTROPY, (0.0, 1.0, 2.0))
     doubtful = torch.zeros(3, 4)  # entropy 1.39
-    assert gate.opens(doubtful, [0.0, 0.2, 0.5]) == [False, False, True]
+    assert gate.opens(doubtful, doubtful, [0.0, 0.2, 0.5]) == [False, False, True]
 
 
 @pytest.mark.parametrize("quantiles", [(), (1.0,), (0.0, 2.0, 1.0)])
 def test_no_gate_of_falling_quantiles(quantiles):
     with pytest.raises(ConfigError, match="quantiles"):
         Gate(Unsure.ENTROPY, quantiles)
+
+
+def test_a_probe_tells_where_a_thought_saves_most():
+    states = torch.randn(50, 3, generator=torch.Generator().manual_seed(1))
+    gate = Gate(Unsure.GAIN, (-1.0, 0.0, 1.0), (0.0, 2.0, 0.0, -0.5))
+    assert gate.opens(torch.zeros(50, 4), states, [0.5] * 50) == (2 * states[:, 1] > 0.5).tolist()
+
+
+@pytest.mark.parametrize(("kind", "probe"), [(Unsure.GAIN, ()), (Unsure.ENTROPY, (1.0, 2.0))])
+def test_only_the_gain_has_a_probe(kind, probe):
+    with pytest.raises(ConfigError, match="probe"):
+        Gate(kind, (0.0, 1.0), probe)

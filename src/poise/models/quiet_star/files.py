@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ def is_quiet_star(folder: Path) -> bool:
     return (folder / SETTINGS).is_file()
 
 
-def save_numbers(model: QuietStar, folder: Path) -> None:
-    """Write configuration, embeddings and mixing head (2 bytes a number); the adapter is written by
-    `poise.lab.export.export`. Raises ModelError for numbers that are not finite."""
+def save_numbers(model: QuietStar, folder: Path, measured: Mapping[str, float] | None = None) -> None:
+    """Write configuration, embeddings and mixing head (2 bytes a number), and what was `measured`, to be read; the
+    adapter is written by `poise.lab.export.export`. Raises ModelError for numbers that are not finite."""
     import torch
     from safetensors.torch import save
 
@@ -44,7 +45,10 @@ def save_numbers(model: QuietStar, folder: Path) -> None:
     said = dataclasses.asdict(model.config) | {"bound": model.config.bound.value}
     settings = {"format": FORMAT, "config": said, "sha256": hashlib.sha256(whole).hexdigest()}
     if model.gate:
-        settings["gate"] = {"kind": model.gate.kind.value, "quantiles": model.gate.quantiles}
+        told = {"kind": model.gate.kind.value, "quantiles": model.gate.quantiles, "probe": model.gate.probe}
+        settings["gate"] = told
+    if measured:
+        settings["measured"] = {name: round(value, 5) for name, value in measured.items()}
     (folder / NUMBERS).write_bytes(whole)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
@@ -104,9 +108,13 @@ def _read(folder: Path) -> tuple[QuietStarConfig, Gate | None, dict[str, Any]]:
             raise ModelError(f"{folder}: {NUMBERS} is not the file that {SETTINGS} tells of")
         config = QuietStarConfig(**{**said["config"], "bound": Bound(said["config"]["bound"])})
         gate = said.get("gate")
-        measured = Gate(Unsure(gate["kind"]), tuple(gate["quantiles"])) if gate else None
+        measured = _gate(gate) if gate else None
         return config, measured, {name: value.float() for name, value in load(whole).items()}
     except PoiseError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder}: no Quiet-STaR that can be read: {type(error).__name__}: {error}") from error
+
+
+def _gate(said: dict[str, Any]) -> Gate:
+    return Gate(Unsure(said["kind"]), tuple(said["quantiles"]), tuple(said["probe"]))

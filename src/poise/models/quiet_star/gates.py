@@ -13,31 +13,44 @@ from poise.errors import ConfigError
 
 
 class Unsure(Enum):
-    """What a head's doubt is told by: the entropy of the next token, or how close the second likeliest comes."""
+    """What a head's doubt is told by: the entropy of the next token, how close the second likeliest comes, or what a
+    thought is expected to save there, in nats, by a linear probe on the state without thoughts."""
 
     ENTROPY = "entropy"
     MARGIN = "margin"
+    GAIN = "gain"
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
     """`quantiles`: of the doubt at places of held-out text, evenly spaced from the least to the greatest, so that a
-    share of places becomes a threshold. Raises ConfigError for fewer than two, or falling ones."""
+    share of places becomes a threshold. `probe`: of GAIN, a weight for each number of a state and a constant. Raises
+    ConfigError for fewer than two quantiles or falling ones, and for a probe that another kind has or GAIN has not."""
 
     kind: Unsure
     quantiles: tuple[float, ...]
+    probe: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if (self.kind is Unsure.GAIN) != bool(self.probe):
+            raise ConfigError("gate.probe", len(self.probe), "the numbers of a probe, for the kind gain alone")
         if len(self.quantiles) < 2 or any(b < a for a, b in zip(self.quantiles, self.quantiles[1:], strict=False)):
             raise ConfigError("gate.quantiles", self.quantiles, "two or more rising numbers")
 
-    def opens(self, logits: Any, shares: Sequence[float]) -> list[bool]:
-        """Whether each row of logits [n, vocabulary] is among the `shares` [n] of least sure places. 0 opens for none
-        and 1 for all, whatever the text."""
-        told = unsure(self.kind, logits).tolist()
+    def opens(self, logits: Any, states: Any, shares: Sequence[float]) -> list[bool]:
+        """Whether each row of logits [n, vocabulary], made of states [n, width], is among the `shares` [n] of least
+        sure places. 0 opens for none and 1 for all, whatever the text."""
+        told = self.doubts(logits, states).tolist()
         places = np.linspace(0, 1, len(self.quantiles))
         bars = np.interp([1 - share for share in shares], places, self.quantiles)
         return [share == 1 or (share > 0 and doubt > bar) for doubt, share, bar in zip(told, shares, bars, strict=True)]
+
+    def doubts(self, logits: Any, states: Any) -> Any:
+        """The doubt [n] at each place."""
+        if self.kind is not Unsure.GAIN:
+            return unsure(self.kind, logits)
+        probe = states.new_tensor(self.probe).float()
+        return states.float() @ probe[:-1] + probe[-1]
 
 
 def unsure(kind: Unsure, logits: Any) -> Any:
@@ -51,6 +64,7 @@ def unsure(kind: Unsure, logits: Any) -> Any:
     return -(logs.exp() * logs).sum(-1)
 
 
-def gate_of(kind: Unsure, doubts: Any, steps: int = 100) -> Gate:
+def gate_of(kind: Unsure, doubts: Any, probe: Sequence[float] = (), steps: int = 100) -> Gate:
     """The gate of measured doubts [n]."""
-    return Gate(kind, tuple(float(q) for q in np.quantile(np.asarray(doubts, float), np.linspace(0, 1, steps + 1))))
+    quantiles = np.quantile(np.asarray(doubts, float), np.linspace(0, 1, steps + 1))
+    return Gate(kind, tuple(float(q) for q in quantiles), tuple(map(float, probe)))
