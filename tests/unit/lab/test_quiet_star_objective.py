@@ -93,3 +93,23 @@ def test_nothing_to_predict_is_refused(model):
     for knob, bad in (("base_loss_beta", -1.0), ("reinforce_temperature", 0.0), ("policy_loss_beta", float("nan"))):
         with pytest.raises(ConfigError, match=knob):
             LossWeights(**{knob: bad})
+
+
+def test_distillation_teaches_the_base_alone(model):
+    """Its gradient is that of the cross-entropy written out, and none of it reaches what thoughts are made of."""
+    for parameter in model.model.parameters():
+        parameter.requires_grad_(True)
+    weights = LossWeights(0.0, 0.0, 0.0, distil_loss_beta=1.0)
+    quiet_star_loss(model, (IDS, COUNTED), numbers(), weights).total.backward()
+    body = [parameter for name, parameter in model.model.named_parameters() if "layers" in name]
+    made = [parameter.grad.clone() for parameter in body]
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.mixer.parameters())
+    model.zero_grad()
+    ids, counted = (part.repeat_interleave(CONFIG.n_passes, 0) for part in (IDS, COUNTED))
+    found = parallel(model, ids, numbers())
+    where = torch.cat((counted[:, 1:], torch.zeros_like(counted[:, :1])), 1)
+    wanted = torch.softmax(model.logits(found.mixed[:, :, 0]).float(), -1).detach()
+    logs = torch.log_softmax(model.logits(found.base).float(), -1)
+    (-(wanted * logs).sum(-1)[where].mean()).backward()
+    for parameter, gradient in zip(body, made, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-3)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.lab.objective import token_losses
+from poise.lab.objective import soft_losses, token_losses
 from poise.lab.quiet_star.settings import LossWeights
 from poise.models.llama import LayerForward
 from poise.models.quiet_star.model import QuietStar
@@ -63,6 +63,10 @@ def quiet_star_loss(
     total = total + weights.mixed_loss_beta * mixed.sum() / talked.sum()
     if filler is None and found.tokens.shape[-1] and weights.policy_loss_beta:
         total = total + weights.policy_loss_beta * _policy(found, advantages(reward, passes), some, head, weights)
+    if weights.distil_loss_beta:
+        where = talked[..., 0]
+        taught = soft_losses(found.base[where].to(head.dtype), found.mixed[where][:, 0].to(head.dtype), head)
+        total = total + weights.distil_loss_beta * taught.mean()
     return Losses(
         total,
         float(base.detach().sum() / counted[:, 1:].sum()),

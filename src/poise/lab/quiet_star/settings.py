@@ -11,15 +11,18 @@ from poise.models.quiet_star.config import QuietStarConfig
 @dataclass(frozen=True, slots=True)
 class LossWeights:
     """`base_loss_beta` and `mixed_loss_beta`: of the two cross-entropies; `policy_loss_beta`: of REINFORCE, whose
-    log-probabilities are taken at `reinforce_temperature`. Raises ConfigError."""
+    log-probabilities are taken at `reinforce_temperature`; `distil_loss_beta`: of the cross-entropy of the next token
+    without a thought against its distribution with one, which puts into the weights what thoughts know, so that they
+    can be left out (after Fast Quiet-STaR, arXiv 2505.17746). Raises ConfigError."""
 
     base_loss_beta: float = 0.5
     mixed_loss_beta: float = 0.5
     policy_loss_beta: float = 1.0
     reinforce_temperature: float = 3.0
+    distil_loss_beta: float = 0.0
 
     def __post_init__(self) -> None:
-        for knob in ("base_loss_beta", "mixed_loss_beta", "policy_loss_beta"):
+        for knob in ("base_loss_beta", "mixed_loss_beta", "policy_loss_beta", "distil_loss_beta"):
             if not getattr(self, knob) >= 0:
                 raise ConfigError(knob, getattr(self, knob), "0 or more")
         if not self.reinforce_temperature > 0:
@@ -36,6 +39,7 @@ class QuietStarSettings(QuietStarConfig):
     mixed_loss_beta: float = 0.5
     policy_loss_beta: float = 1.0
     reinforce_temperature: float = 3.0
+    distil_loss_beta: float = 0.0
     head_learning_rate: float = 1e-3
     filler: str = ""
 
@@ -53,4 +57,4 @@ class QuietStarSettings(QuietStarConfig):
     @property
     def weights(self) -> LossWeights:
         """Of the loss."""
-        return LossWeights(self.base_loss_beta, self.mixed_loss_beta, self.policy_loss_beta, self.reinforce_temperature)
+        return LossWeights(**{knob.name: getattr(self, knob.name) for knob in fields(LossWeights)})
