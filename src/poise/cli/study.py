@@ -73,6 +73,25 @@ def search(
     _report(resumable(_search(settings, spec, folder, parallel), folder), folder)
 
 
+@app.command()
+def published(
+    logs: Annotated[Path, typer.Argument(help="A folder of its logs: *_votes.jsonl and *_leaves.jsonl.")],
+) -> None:
+    """Replay the logs of "Inference Scaling vs Reasoning" (arXiv 2412.16260): its table, tests of its pairs, and what
+    fewer votes and earlier stops would have bought.
+
+    Example:
+
+    poise study published logs/
+    """
+    from rich.console import Console
+
+    from poise.study.published import read_logs
+    from poise.study.published_tables import show
+
+    show(read_logs(logs), Console())
+
+
 _SIZES = {"limit": (170, 2), "tree_limit": (50, 2), "draws": (32, 4), "width": (16, 4)}
 """By default, and when it is to be quick."""
 
