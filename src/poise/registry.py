@@ -31,6 +31,7 @@ STRATEGIES: Mapping[str, str] = {
     "rebase": "poise.strategies.rebase:Rebase",
     "rebase_adaptive": "poise.strategies.rebase_adaptive:RebaseAdaptive",
     "rebase_free": "poise.strategies.rebase_free:RebaseFree",
+    "quiet_star_rebase": "poise.strategies.quiet_star_rebase:QuietStarRebase",
     "particle_filter": "poise.strategies.particle_filter:ParticleFilter",
     "mcts": "poise.strategies.mcts:Mcts",
     "cascade": "poise.strategies.cascade:Cascade",

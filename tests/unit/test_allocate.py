@@ -136,3 +136,29 @@ def test_rations_hand_a_lone_survivor_what_is_left():
     rations = allocate.Rations(4, 0.2)
     assert rations.take(0, 0.5) == 1  # the three still out are taken to be as good
     assert rations.take(0, 0.5) == 1
+
+
+prices = st.sampled_from([1.0, 2.05, 8.0])
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), prices), min_size=1, max_size=30), st.floats(0, 200), temperatures)
+def test_priced_shares_spend_what_buys_something_and_no_more(nodes, budget, temperature):
+    scores, costs = zip(*nodes, strict=True)
+    shares = allocate.priced(scores, costs, budget, temperature)
+    spent = math.fsum(share * cost for share, cost in zip(shares, costs, strict=True))
+    assert spent <= budget + 1e-6
+    assert budget - spent < min(costs) + 1e-6
+    assert min(shares) >= 0
+
+
+@given(scores, units, temperatures)
+def test_priced_shares_at_a_price_of_one_are_rebases(scores, units, temperature):
+    assert allocate.priced(scores, [1.0] * len(scores), units, temperature) == pytest.approx(
+        allocate.balanced(scores, units, temperature), abs=1
+    )
+    assert sum(allocate.priced(scores, [1.0] * len(scores), units, temperature)) == units
+
+
+def test_a_dear_child_gets_as_much_of_the_budget_and_so_fewer_children():
+    assert allocate.priced([0.5, 0.5], [1.0, 4.0], 16, 0.2) == [8, 2]
+    assert allocate.priced([], [], 16, 0.2) == []

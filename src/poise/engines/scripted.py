@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from poise.core import Ability, Delta, Finish, Prompt, Role, Sampling
+from poise.core import Ability, Delta, Finish, Prompt, Role, Sampling, Thinking, ThinkingMode
 from poise.costs import Card, Load, Overrun
 from poise.errors import ConfigError, EngineUnreachable
 from poise.seams import Stream
@@ -25,7 +25,8 @@ class Script:
     """How one question is answered. `answers`: (value, weight) pairs, the right one first by convention; `tokens`:
     range of tokens a draw; `steps`: lines of a solution, the last of which answers; `failure`: P(a draw fails).
     `remembers`: `tokens` counts what the draw continues, so that a text told in pieces is as long as one told at once.
-    `settles`: words of a prefix from which on a forced greedy answer is the likeliest; before, it is any of them."""
+    `settles`: words of a prefix from which on a forced greedy answer is the likeliest; before, it is any of them.
+    `thoughtful`: the answers of a draw that thinks before its tokens, where they are others."""
 
     answers: tuple[tuple[str, float], ...]
     tokens: tuple[int, int] = (60, 180)
@@ -35,6 +36,7 @@ class Script:
     failure: float = 0.0
     remembers: bool = False
     settles: int = 0
+    thoughtful: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.answers or any(weight < 0 for _, weight in self.answers) or not sum(w for _, w in self.answers) > 0:
@@ -46,6 +48,8 @@ class Script:
 
 
 ScriptOf: TypeAlias = Callable[[str], Script]
+THOUGHT_PASSES = 7
+"""Of a thought: those of Quiet-STaR with 8 ahead."""
 _FILLER = [f"w{number} " for number in range(200)]
 _SUM = re.compile(r"(-?\d+)\s*([-+*])\s*(-?\d+)")
 
@@ -84,7 +88,7 @@ class Scripted:
     ) -> None:
         self.name, self._script, self._per_delta, self._slots = name, script, per_delta, slots
         self.card = card or Card("scripted", 1_000_000, 1_000_000, 4, 128, 128, 1_000, 100_000)
-        self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES})
+        self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.THOUGHTS})
         self.generated = 0
         """Tokens this engine made, delivered or not: its own counter."""
         self._in_flight = 0
@@ -119,7 +123,7 @@ class Scripted:
             size = self._per_delta or max(len(draw.words) for draw in told)
             for start in range(0, max(len(draw.words) for draw in told), size):
                 if script.seconds_per_token:
-                    await asyncio.sleep(script.seconds_per_token * size)
+                    await asyncio.sleep(script.seconds_per_token * size * (1 + _thoughts(sampling)))
                 pieces = [(at, draw.words[start : start + size]) for at, draw in enumerate(told)]
                 made = sum(len(words) for _, words in pieces)
                 self.generated += made
@@ -135,12 +139,13 @@ class Scripted:
 
     def _tell(self, script: Script, prefix: str, sampling: Sampling, index: int) -> _Told:
         dice = _dice(sampling, index, prefix)
-        values = [value for value, _ in script.answers]
+        answers = script.thoughtful if script.thoughtful and _thoughts(sampling) else script.answers
+        values = [value for value, _ in answers]
         words_told = len(prefix.split())
         if sampling.temperature == 0 and words_told >= script.settles:
-            value = max(script.answers, key=lambda pair: pair[1])[0]
+            value = max(answers, key=lambda pair: pair[1])[0]
         else:
-            value = dice.choices(values, [weight for _, weight in script.answers])[0]
+            value = dice.choices(values, [weight for _, weight in answers])[0]
         told = prefix.count("\n")
         length = dice.randint(*script.tokens) - (words_told if script.remembers else 0)
         if re.search(r"answer is:?\s*$", prefix):
@@ -168,7 +173,14 @@ class Scripted:
             (),
             prompt_tokens,
             0,
+            round(len(words) * _thoughts(sampling)),
         )
+
+
+def _thoughts(sampling: Sampling) -> float:
+    """Tokens thought for each token of the text."""
+    way = sampling.thinking or Thinking()
+    return {ThinkingMode.OFF: 0.0, ThinkingMode.GATED: way.share}.get(way.mode, 1.0) * THOUGHT_PASSES
 
 
 def _split(prompt: Prompt) -> tuple[str, str]:

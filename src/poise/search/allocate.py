@@ -41,6 +41,24 @@ def balanced(scores: Sequence[float], units: int, temperature: float) -> list[in
     return apportioned(softmax(scores, temperature), units, scores) if scores else []
 
 
+def priced(scores: Sequence[float], prices: Sequence[float], budget: float, temperature: float) -> list[int]:
+    """REBASE over children of different prices: node j gets exp(R_j / T) of the budget and as many children as that
+    buys at its price, fractions by largest remainder as long as what is left buys one. Never more than the budget;
+    where all prices are 1, this is `balanced`."""
+    if not scores:
+        return []
+    quotas = softmax(scores, temperature) * budget / np.asarray(prices, np.float64)
+    shares = [int(share) for share in np.floor(quotas + 1e-9)]
+    left = budget - math.fsum(share * price for share, price in zip(shares, prices, strict=True))
+    order = sorted(range(len(scores)), key=lambda at: (shares[at] - quotas[at], -scores[at], at))
+    while affordable := [at for at in order if prices[at] <= left + 1e-9]:
+        for at in affordable:
+            if prices[at] <= left + 1e-9:
+                shares[at] += 1
+                left -= prices[at]
+    return shares
+
+
 def uncertain(scores: Sequence[float], units: int, kappa: float, costs: Sequence[float] | None = None) -> list[int]:
     """Shares by what one more child is worth: P(right) of node j is taken to be Beta(a, b) with a = kappa R, b = kappa
     (1 - R), so W children all fail with a chance that falls by ln((a + b + W) / (b + W)) with the next one; units go,

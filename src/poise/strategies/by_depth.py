@@ -20,13 +20,29 @@ class ByDepth(Stepwise):
         """Children per open node; `seed`: of this run and depth, where chance decides."""
         raise NotImplementedError
 
-    async def first(self, run: Run, flow: Flow, found: Found) -> tuple[list[Step], int]:
-        """The first steps, and how many paths there are to be."""
+    def children(self, nodes: Sequence[Step], found: Found, units: float, seed: str) -> list[int]:
+        """The same where units are more than paths."""
+        return self.shares(nodes, found, int(units), seed)
+
+    async def first(self, run: Run, flow: Flow, found: Found) -> tuple[list[Step], float]:
+        """The first steps, and how many paths there are to be, in units of one."""
         self.launch(run, flow, rooted(self.width))
         return await grown(flow, found), self.width
 
+    def branch(self, run: Run, flow: Flow, parents: Sequence[Step], found: Found) -> list[int]:
+        """Draw one step under each parent; their ids."""
+        return self.launch(run, flow, parents)
+
+    def spent(self, ended: Sequence[Step], found: Found) -> float:
+        """Units that paths which have ended took."""
+        return len(ended)
+
     async def solve(self, request: Request, run: Run) -> Pick | None:
-        found, survivors = Found(), list[Step]()
+        return await self.search(request, run, Found())
+
+    async def search(self, request: Request, run: Run, found: Found) -> Pick | None:
+        """The whole search, into `found`, whose leaves so far vote, too."""
+        survivors = list[Step]()
         async with run.flow() as flow:
             nodes, units = await self.first(run, flow, found)
             for depth in range(1, self.depth + 1):
@@ -34,12 +50,12 @@ class ByDepth(Stepwise):
                 for node in nodes:
                     (going_on if self.is_open(run, node) else ended).append(node)
                 survivors += ended
-                units -= len(ended)
+                units -= self.spent(ended, found)
                 nodes = going_on
                 if units <= 0 or not (going_on or depth == 1):
                     break
                 parents = self._parents(going_on, found, units, f"{run.seed}/{depth}")
-                self.launch(run, flow, parents)
+                self.branch(run, flow, parents, found)
                 made = await grown(flow, found)
                 if not made:  # every draw failed, or no ceiling has room
                     break
@@ -48,11 +64,11 @@ class ByDepth(Stepwise):
         await self.finish(run, survivors, found)
         return self.pick(request, list(found.steps.values()), found.scores)
 
-    def _parents(self, nodes: Sequence[Step], found: Found, units: int, seed: str) -> list[Step]:
+    def _parents(self, nodes: Sequence[Step], found: Found, units: float, seed: str) -> list[Step]:
         """The parent of each of the next depth's children: the root again where all first draws that lived are over."""
         if not nodes:
-            return rooted(units)
-        counts = self.shares(nodes, found, units, seed)
+            return rooted(int(units))
+        counts = self.children(nodes, found, units, seed)
         return [node for node, count in zip(nodes, counts, strict=True) for _ in range(count)]
 
 

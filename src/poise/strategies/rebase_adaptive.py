@@ -31,7 +31,7 @@ class RebaseAdaptive(Rebase):
         if not 0 < self.sure < 1:
             raise ConfigError("sure", self.sure, "above 0, below 1")
 
-    async def first(self, run: Run, flow: Flow, found: Found) -> tuple[list[Step], int]:
+    async def first(self, run: Run, flow: Flow, found: Found) -> tuple[list[Step], float]:
         self.launch(run, flow, rooted(min(self.probes, self.width)))
         nodes = await grown(flow, found)
         if not nodes:
