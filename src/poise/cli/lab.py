@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from poise.lab.train import Progress
 
 UNFINISHED = 3
+QUIET_STAR = "quiet-star"
 
 app = typer.Typer(help="Train reasoning adapters and verifiers, and record pools of draws.", no_args_is_help=True)
 
 
 def train(
-    recipe: Annotated[str, typer.Option(help="A shipped recipe (see: poise lab recipes), or a TOML file.")] = "quick",
+    context: typer.Context,
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe (see: poise lab recipes), or a TOML file. [quick, quiet-star-quick]")
+    ] = "",
     run: Annotated[
         Path | None,
         typer.Option(help="The training's folder; an unfinished training there is gone on with. [runs/lab-RECIPE]"),
@@ -43,7 +47,7 @@ def train(
         list[str] | None, typer.Option(help="A setting of the recipe, set anew: NAME=VALUE, such as tokens=3000000.")
     ] = None,
 ) -> None:
-    """Train a LoRA adapter by a recipe: on a laptop, in sittings.
+    """Train a LoRA adapter by a recipe, on a laptop and in sittings; under quiet-star, with thoughts.
 
     Example:
 
@@ -58,7 +62,10 @@ def train(
 
     from poise.lab.session import require_torch
 
+    thoughts = context.parent is not None and context.parent.info_name == QUIET_STAR
+    recipe = recipe or (f"{QUIET_STAR}-quick" if thoughts else "quick")
     chosen = _recipe(recipe, knob or [])
+    _check_kind(chosen, recipe, thoughts=thoughts)
     places = _places(data or [])
     _check(minutes, threads)
     require_torch()
@@ -85,6 +92,17 @@ def recipes() -> None:
 
 for command in (train, recipes, rollouts, verifier, prefixes):
     app.command()(command)
+quiet_star = typer.Typer(help="Models that think before their tokens (Quiet-STaR).", no_args_is_help=True)
+quiet_star.command()(train)
+quiet_star.callback()(lambda: None)
+app.add_typer(quiet_star, name=QUIET_STAR)
+
+
+def _check_kind(recipe: Recipe, name: str, *, thoughts: bool) -> None:
+    from poise.errors import ConfigError
+
+    if thoughts and recipe.quiet_star is None:
+        raise ConfigError("recipe", name, "one with a [quiet_star] table, such as quiet-star-quick")
 
 
 def _recipe(name: str, knobs: list[str]) -> Recipe:

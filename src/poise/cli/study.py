@@ -73,6 +73,75 @@ def search(
     _report(resumable(_search(settings, spec, folder, parallel), folder), folder)
 
 
+@app.command("inference-scaling-vs-reasoning")
+def reasoning(
+    checkpoint: Annotated[Path, typer.Argument(help="A model that learnt to think: RUN/adapter of a training.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the study. [runs/study-reasoning]")] = None,
+    model: Annotated[str, typer.Option(help="The model beneath, where its name does not find it.")] = "",
+    task: Annotated[list[str] | None, typer.Option(help="Tasks. [three families]")] = None,
+    items: Annotated[int | None, typer.Option(help="Items per task. [100; quick: 2]")] = None,
+    ablation_items: Annotated[int | None, typer.Option(help="The first so many, for ablations. [50; quick: 2]")] = None,
+    share: Annotated[float, typer.Option(help="Share of tokens that gated arms think before.")] = 0.15,
+    drafts: Annotated[int, typer.Option(help="Drafts of the amortised arm.")] = 8,
+    scorer: Annotated[str, typer.Option(help="Of every search: as for poise ask.")] = "surprisal",
+    auroc: Annotated[float, typer.Option(help="Of the scorer, within questions, as measured.")] = 1.0,
+    prompt: Annotated[str, typer.Option(help="Prompt of every arm: an id, or a .md file.")] = "bare",
+    max_tokens: Annotated[int, typer.Option(help="Ceiling on the tokens of a draw or a path.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of items and draws.", min=0)] = 8800,
+    beneath: Annotated[bool, typer.Option(help="Also the model beneath, as it was before it learnt to think.")] = True,
+    parallel: Annotated[int | None, typer.Option(help="Questions at once. [engine's slots]", min=1)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few items: see that it works.")] = False,
+) -> None:
+    """Do thoughts at every token, search, or both together answer best for what they cost? The four configurations of
+    the published study (arXiv 2412.16260), their controls, the union with gates, and why the published union failed.
+
+    Example:
+
+    poise study inference-scaling-vs-reasoning runs/lab-quiet-star/adapter
+
+    Stop it at any time: the same command goes on where it stopped. RUN/study.html has tables, pictures and tests;
+    RUN/main and RUN/ablation are runs for poise report.
+    """
+    from poise.study.reasoning import ReasoningSettings
+    from poise.study.reasoning_arms import Design
+
+    sizes = (items or (2 if quick else 100)), (ablation_items or (2 if quick else min(50, items or 50)))
+    folder = run or Path("runs") / ("study-reasoning-quick" if quick else "study-reasoning")
+    design = Design(prompt, max_tokens=max_tokens, share=share, drafts=drafts, scorer=scorer, auroc=auroc)
+    named = {"tasks": tuple(task)} if task else {}
+    settings = ReasoningSettings(design, limit=sizes[0], ablation_limit=sizes[1], seed=seed, beneath=beneath, **named)
+    resumable(_reasoning(settings, (checkpoint, model), folder, parallel), folder)
+    for name in ("study.md", "study.html"):
+        if (folder / name).exists():
+            typer.echo(folder / name)
+
+
+async def _reasoning(settings: Any, given: tuple[Path, str], folder: Path, parallel: int | None) -> None:
+    from dataclasses import replace
+
+    from poise import registry
+    from poise.cli.lab_rollouts import connected
+    from poise.config import EngineSpec
+    from poise.models.quiet_star.files import check_quiet_star, read_config
+    from poise.study.reasoning import ReasoningDir, reasoning
+    from poise.study.reasoning_arms import BENEATH
+
+    checkpoint, model = given
+    check_quiet_star(checkpoint)
+    passes = read_config(checkpoint).n_ahead - 1
+    settings = replace(settings, design=replace(settings.design, passes=passes))
+    spec = EngineSpec("quiet-star", model, adapter=str(checkpoint), thinking="off")
+    async with connected(spec) as main, connected(EngineSpec("torch", model or _base(checkpoint))) as plain:
+        engines = {"main": main, BENEATH: plain}
+        await reasoning(settings, engines, registry.scorers(), ReasoningDir(folder), _phase, parallel)
+
+
+def _base(checkpoint: Path) -> str:
+    from poise.models.adapter import read_adapter
+
+    return read_adapter(checkpoint).base.name
+
+
 @app.command()
 def published(
     logs: Annotated[Path, typer.Argument(help="A folder of its logs: *_votes.jsonl and *_leaves.jsonl.")],

@@ -52,7 +52,7 @@ def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
     for point in line:
         figure.add_trace(_arm(point, axis, looks[point.arm]))
     _axes(figure, axis, (left, right), (low, high))
-    figure.update_layout(**_base(520), annotations=_labels(line, (left, right), (low, high), looks))
+    figure.update_layout(**base(520), annotations=_labels(line, (left, right), (low, high), looks))
     return figure
 
 
@@ -82,7 +82,7 @@ def scaling(found: Sequence[Scaling], axis: Axis, looks: dict[str, Look]) -> go.
     _keys(figure, found)
     left, right = extent(found)
     _axes(figure, axis, (left, right), heights(found))
-    figure.update_layout(**_base(500, legend=True))
+    figure.update_layout(**base(500, legend=True))
     return figure
 
 
@@ -104,7 +104,7 @@ def tokens(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
         title="new tokens per question", tickvals=[math.log10(mark) for mark in marks],
         ticktext=[words.count(mark) for mark in marks], tickangle=0, zeroline=False,
     )  # fmt: skip
-    figure.update_layout(**_base(120 + 46 * len(rows)))
+    figure.update_layout(**base(120 + 46 * len(rows)))
     return figure
 
 
@@ -125,7 +125,7 @@ def seconds(rows: dict[str, list[Row]], looks: dict[str, Look]) -> go.Figure:
     marks = ticks(least - 0.05, most + 0.05, 6)
     figure.update_xaxes(type="log", title="seconds per question", tickvals=marks, ticktext=[*map(words.seconds, marks)])
     figure.update_yaxes(title="share answered", tickformat=".1~%", range=[0, 1.02])
-    figure.update_layout(**_base(120 + 46 * max(len(rows), 5), legend=True))
+    figure.update_layout(**base(120 + 46 * max(len(rows), 5), legend=True))
     return figure
 
 
@@ -148,7 +148,7 @@ def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figu
         )  # fmt: skip
     figure.update_xaxes(title="confidence", range=[-0.02, 1.04], tickformat=".1f")
     figure.update_yaxes(title="share right", range=[-0.02, 1.04], tickformat=".1~%")
-    figure.update_layout(**_base(440, legend=True))
+    figure.update_layout(**base(440, legend=True))
     return figure
 
 
@@ -257,7 +257,8 @@ def _heights(line: Sequence[Point]) -> tuple[float, float]:
     return max(low - room, -0.02), min(high + room, 1.04)
 
 
-def _base(height: int, legend: bool = False) -> dict[str, object]:
+def base(height: int, legend: bool = False) -> dict[str, object]:
+    """The layout that every figure shares; `height` in pixels."""
     return {
         "height": height, "margin": {"l": 60, "r": 16, "t": 12, "b": 52}, "showlegend": legend, "template": "none",
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "hovermode": "closest",

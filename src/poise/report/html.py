@@ -49,18 +49,25 @@ def page(reading: Reading, scaled: Sequence[Scaling] | None = None) -> str:
     """The whole page as text."""
     figures.plotly_objects()
     scaled = scalings(reading) if scaled is None else scaled
+    charts = _charts(reading, scaled)
+    return shell(reading.title, _body(reading, charts, scaled), charts)
+
+
+def shell(title: str, body: Html, charts: Mapping[str, str]) -> str:
+    """A self-contained page: `charts` are plotly figures as JSON, by the name that an element's `data-figure` gives.
+    Raises ConfigError without plotly."""
+    figures.plotly_objects()
     from plotly.offline import get_plotlyjs
 
     js, plotly = _file("page.js"), get_plotlyjs()
-    charts = _charts(reading, scaled)
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly, js))
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
     return Template(_file("page.html")).substitute(
         policy=policy,
         version=poise.__version__,
-        title=join([reading.title]),
+        title=join([title]),
         css=_file("page.css"),
-        body=_body(reading, charts, scaled),
+        body=body,
         figures=_embedded(charts),
         plotly=plotly,
         js=js,
@@ -84,7 +91,7 @@ def _charts(reading: Reading, scaled: Sequence[Scaling]) -> dict[str, str]:
 def _body(reading: Reading, charts: Mapping[str, str], scaled: Sequence[Scaling]) -> Html:
     summary, traces = reading.summary, reading.examples()
     parts = [
-        *_head(reading),
+        *head(reading, reading.title, "Poise · accuracy, latency and cost"),
         sections.tiles(summary),
         _frontier(summary, charts),
         _scaling(scaled, main_axis(summary)),
@@ -93,11 +100,11 @@ def _body(reading: Reading, charts: Mapping[str, str], scaled: Sequence[Scaling]
         sections.tasks(summary),
         el(
             "div",
-            sections.card("Tokens", "Generated tokens per question; the box is the middle half.", _chart("tokens")),
-            sections.card("Seconds", "Read upwards: what a deadline of x seconds would answer.", _chart("seconds")),
+            sections.card("Tokens", "Generated tokens per question; the box is the middle half.", chart("tokens")),
+            sections.card("Seconds", "Read upwards: what a deadline of x seconds would answer.", chart("seconds")),
             class_="pair",
         ),
-        sections.card("Calibration", _CALIBRATION, _chart("calibration")) if "calibration" in charts else None,
+        sections.card("Calibration", _CALIBRATION, chart("calibration")) if "calibration" in charts else None,
         sections.card("Traces", _TRACES, examples(traces)) if traces else None,
         sections.settings(reading.settings, reading.environment),
         el("footer", f"Made by Poise {poise.__version__} from {len(reading.rows):,} graded answers."),
@@ -105,10 +112,11 @@ def _body(reading: Reading, charts: Mapping[str, str], scaled: Sequence[Scaling]
     return join(parts, "\n")
 
 
-def _head(reading: Reading) -> list[Html]:
+def head(reading: Reading, title: str, eyebrow: str) -> list[Html]:
+    """The top of a page about a run."""
     return [
-        el("p", "Poise · accuracy, latency and cost", class_="eyebrow"),
-        el("h1", reading.title),
+        el("p", eyebrow, class_="eyebrow"),
+        el("h1", title),
         el("p", " · ".join(reading.about), class_="lead quiet"),
         *(el("p", note, class_="note", role="note") for note in reading.notes),
     ]
@@ -126,12 +134,11 @@ def _scaling(scaled: Sequence[Scaling], axis: Axis) -> Html | None:
     if not scaled:
         return None
     told = (el("li", sections.kept_together(sentence(one, axis))) for one in scaled)
-    return sections.card(
-        "Scaling", _SCALING, _chart("scaling"), table(scaled, axis), el("ul", *told, class_="findings")
-    )
+    return sections.card("Scaling", _SCALING, chart("scaling"), table(scaled, axis), el("ul", *told, class_="findings"))
 
 
-def _chart(name: str) -> Html:
+def chart(name: str) -> Html:
+    """The place of a figure."""
     return el("div", class_="chart", data_figure=name)
 
 

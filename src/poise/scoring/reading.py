@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poise.core import Finish, Path, Prompt, Score
+from poise.core import Path, Prompt, Score
 from poise.costs import Card, Usage
 from poise.errors import ConfigError
 from poise.models.head import Head, features_at
 from poise.models.reader import Asked, load_reader, read
 from poise.models.turns import Text, prompt_ids, text_ids
-from poise.scoring.verifier import lines_of
+from poise.scoring.verifier import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Reading:
         """Scores of paths with text in them that continue one prompt. What arrives while something is being read waits,
         and is then read in one pass."""
         loop = asyncio.get_running_loop()
-        job = Job(prompt, tuple(_text(path) for path in paths), loop, loop.create_future())
+        job = Job(prompt, tuple(text_of(path) for path in paths), loop, loop.create_future())
         with self._queue:
             self._waiting.append(job)
         await asyncio.to_thread(self._drain)
@@ -109,8 +109,3 @@ def partial_card(card: Card, layers: int) -> Card:
     """What reading the first `layers` of a model costs."""
     share = layers / card.layers if card.layers else 1.0
     return dataclasses.replace(card, body_parameters=round(card.body_parameters * share), layers=layers)
-
-
-def _text(path: Path) -> Text:
-    text = "".join(step.text for step in path)
-    return Text(text, path[-1].draft.finish is Finish.EOS, lines_of(text))

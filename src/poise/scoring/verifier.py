@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
-from poise.core import Ability, Path, Request, Role, Score
+from poise.core import Ability, Finish, Path, Request, Role, Score
 from poise.errors import ConfigError
+from poise.models.turns import Text
 
 if TYPE_CHECKING:
     from poise.models.head import Head
@@ -96,3 +97,9 @@ class Probe(Verifier):
 def lines_of(text: str) -> int:
     """How many lines of a path are written: the depth that a head is calibrated by."""
     return max(1, text.strip().count("\n") + 1)
+
+
+def text_of(path: Path) -> Text:
+    """A path as it is read."""
+    text = "".join(step.text for step in path)
+    return Text(text, path[-1].draft.finish is Finish.EOS, lines_of(text))

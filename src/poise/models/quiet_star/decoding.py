@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from poise.core import MOST_DRAFTS
 from poise.errors import ConfigError
-from poise.models.decode import Rows, barred
+from poise.models.decode import Rows, barred, causal_mask
 from poise.models.llama import view_of
 from poise.models.packed import product
 from poise.models.quiet_star.model import QuietStar
@@ -17,21 +17,32 @@ from poise.models.sampling import inverse
 
 class ThinkingRows(Rows):
     """See Rows. Thoughts are written behind the text of a row, where its next tokens will overwrite them; so a row has
-    slots for drafts and their thoughts beyond what its text may use. Raises ConfigError for what is no llama."""
+    slots for drafts and their thoughts beyond what its text may use: of `abreast` tokens at once. Raises ConfigError
+    for what is no llama."""
 
-    def __init__(self, thinking: QuietStar, rows: int, context: int) -> None:
+    def __init__(self, thinking: QuietStar, rows: int, context: int, abreast: int = MOST_DRAFTS + 1) -> None:
         llama = view_of(thinking.model)
         if llama is None:
             raise ConfigError("model", type(thinking.model).__name__, "a llama-family model")
         self.passes = thinking.config.n_ahead - 1
-        most = MOST_DRAFTS
-        super().__init__(llama, rows, context + most + (most + 1) * self.passes)
-        self.thinking, self.limit = thinking, context
+        super().__init__(llama, rows, context + abreast - 1 + abreast * self.passes)
+        self.thinking, self.limit, self.abreast = thinking, context, abreast
 
     @torch.inference_mode()
     def advance(self, which: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """One more token for each of the rows `which` [n]: their states [n, width] and logits [n, vocabulary]."""
         states = self._step(tokens, which)
+        return states, product(states, self.model.head)
+
+    @torch.inference_mode()
+    def follow(self, row: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Several tokens [m] of a text that is there already, in one pass: states [m, width] and logits [m,
+        vocabulary]."""
+        places = len(self.held[row]) + torch.arange(len(tokens))[None]
+        mask = causal_mask(places, self._reach(places), self.model.embeddings.dtype)
+        x = functional.embedding(tokens, self.model.embeddings)
+        states = self._pass(x, torch.tensor([row]), places, places, mask)
+        self.held[row] += tokens.tolist()
         return states, product(states, self.model.head)
 
     def forget(self, row: int, length: int) -> None:

@@ -30,6 +30,13 @@ def is_quiet_star(folder: Path) -> bool:
     return (folder / SETTINGS).is_file()
 
 
+def check_quiet_star(folder: Path) -> None:
+    """Raise ConfigError for a folder that holds none."""
+    if not is_quiet_star(folder):
+        allowed = f"a folder with {SETTINGS}, as `poise lab quiet-star train` writes it"
+        raise ConfigError("quiet_star", str(folder), allowed)
+
+
 def save_numbers(model: QuietStar, folder: Path, measured: Mapping[str, float] | None = None) -> None:
     """Write configuration, embeddings and mixing head (2 bytes a number), and what was `measured`, to be read; the
     adapter is written by `poise.lab.export.export`. Raises ModelError for numbers that are not finite."""
@@ -65,8 +72,7 @@ def load_quiet_star(folder: Path, base: str = "", dtype: str = "auto") -> tuple[
 
     Raises ConfigError for a folder of something else (a stock model would answer too, only without thoughts) and for
     another base, ModelError for broken files and weights that cannot be had."""
-    if not is_quiet_star(folder):
-        raise ConfigError("quiet_star", str(folder), f"a folder with {SETTINGS}, as `poise lab quiet-star` writes it")
+    check_quiet_star(folder)
     config, gate, numbers = _read(folder)
     adapter = read_adapter(folder)
     loaded = load_dense(base or adapter.base.name, dtype)
@@ -89,6 +95,12 @@ def load_numbers(model: QuietStar, folder: Path) -> None:
     if numbers["start"].shape != model.start.shape:
         raise ConfigError("start", str(folder), f"thoughts of a model of width {model.start.numel()}")
     _put(model, numbers)
+
+
+def read_config(folder: Path) -> QuietStarConfig:
+    """The configuration of a folder. Raises as `load_quiet_star` does."""
+    check_quiet_star(folder)
+    return _read(folder)[0]
 
 
 def _put(model: QuietStar, numbers: dict[str, Any]) -> None:

@@ -1,0 +1,204 @@
+"""What the study of thoughts and search shows, as Markdown and as one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import poise
+from poise.evals.rows import ArmSummary, Interval
+from poise.report import figures, html, sections, words
+from poise.report.frontier import Axis, points
+from poise.report.markup import Html, el, join
+from poise.report.palette import looks
+from poise.report.read import Reading
+from poise.study.published_tables import figures as published
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+TITLE = "Inference scaling vs reasoning"
+_FLAWS = (
+    (
+        "flaw_leaf",
+        "The leaf rule fired on the question's own digits, so that nearly every path ended at once.",
+    ),
+    ("flaw_cut", "Steps were cut at 96 tokens, in the middle of a line, and what was left open was never closed."),
+    ("flaw_last_integer", "The last whole number of such a fragment was read as its answer."),
+    ("flaw_argmax", "The single best score chose the answer, where votes would have evened out what scores get wrong."),
+    ("flaw_all", "All of these together."),
+)
+_UNCHARGED = (
+    "And thoughts were not charged: the published FLOPs leave out every thought token, the prompt and the scorer. Here "
+    "thoughts are part of every figure; the table says how many were thought for each token of text."
+)
+_EFFICIENCY = (
+    "Points of accuracy for each TFLOP of a question: the kind of score that the published study ranks by. It rewards "
+    "whatever is cheap, however wrong, so nothing here is decided by it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One arm of a table. `thoughts`: tokens thought for each token of text; `efficiency`: points per TFLOP."""
+
+    arm: ArmSummary
+    thoughts: float
+    efficiency: float
+
+
+def lines(reading: Reading) -> list[Line]:
+    """The arms of a run, in its order."""
+    found = []
+    rows = reading.by_arm()
+    for arm in reading.summary.arms:
+        new = sum(row.usage.new_tokens + row.usage.overrun_tokens for row in rows[arm.arm])
+        thought = sum(row.usage.thought_tokens for row in rows[arm.arm])
+        efficiency = 100 * arm.accuracy.mean / (arm.flops.mean / 1e12) if arm.flops.mean else 0.0
+        found.append(Line(arm, thought / new if new else 0.0, efficiency))
+    return found
+
+
+_HEADINGS = (
+    "arm",
+    "accuracy %",
+    "95 %",
+    "GFLOP",
+    "tokens",
+    "thoughts a token",
+    "s, median",
+    "s of work",
+    "points/TFLOP",
+)
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    arm = line.arm
+    return (
+        arm.arm,
+        f"{100 * arm.accuracy.mean:.1f}",
+        words.bracket(arm.accuracy, 100),
+        f"{arm.flops.mean / 1e9:,.0f}",
+        f"{arm.new_tokens.mean:,.0f}",
+        f"{line.thoughts:.2f}",
+        f"{arm.seconds.p50:.2f}",
+        f"{arm.busy_seconds:.2f}",
+        f"{line.efficiency:,.0f}",
+    )
+
+
+def markdown(main: Reading, ablation: Reading) -> str:
+    """The whole study as text."""
+    parts = [
+        f"# {TITLE}",
+        " · ".join(main.about),
+        *(f"*{note}*" for note in (*main.notes, *ablation.notes)),
+        "## Here",
+        _grid(_HEADINGS, [_cells(line) for line in lines(main)]),
+        "## As published (Mistral-7B, 128 items of GSM8K)",
+        _grid(*_published()),
+        "## Tests named beforehand",
+        *_sentences(main),
+        "## Why the published union failed",
+        *(f"- `{name}`: {text}" for name, text in _FLAWS),
+        _UNCHARGED,
+        _grid(_HEADINGS, [_cells(line) for line in lines(ablation)]),
+        *_sentences(ablation),
+        f"{_EFFICIENCY}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    told = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in told)
+
+
+def _published() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    headings = ("configuration", "correct of 128", "accuracy %", "TFLOP, as claimed", "seconds")
+    return headings, [
+        (row.label, str(row.correct), f"{100 * row.correct / row.items:.1f}", f"{row.teraflops}", f"{row.seconds}")
+        for row in published()
+    ]
+
+
+def _sentences(reading: Reading) -> list[str]:
+    return [f"- {words.sentence(comparison, reading.summary)}" for comparison in reading.summary.comparisons]
+
+
+def page(main: Reading, ablation: Reading) -> str:
+    """The study as a page: tables, three pictures, tests, and the flaws. Raises ConfigError without plotly."""
+    drawn = looks(arm.arm for arm in main.summary.arms)
+    axes = {"compute": Axis.FLOPS, "runtime": Axis.SECONDS}
+    charts = {
+        name: figures.frontier(main.summary, axis, drawn).to_json()
+        for name, axis in axes.items()
+        if points(main.summary, axis)
+    }
+    charts["efficiency"] = efficiency(lines(main)).to_json()
+    told = [
+        *html.head(main, TITLE, "Poise · thoughts and search"),
+        sections.tiles(main.summary),
+        *(_panel(name, charts) for name in _PANELS),
+        sections.comparisons(main.summary),
+        _card("Arms", "Means per question; executed FLOPs of policy, thoughts, prompts and scorer.", main),
+        sections.card("As published", "Mistral-7B, 128 items of GSM8K, arXiv 2412.16260.", _table(*_published())),
+        sections.card(
+            "Why the published union failed",
+            "Each flaw switched on alone, upon the union that always thinks and has none of them.",
+            el("ul", *(el("li", el("code", name), f" {text}") for name, text in _FLAWS), class_="findings"),
+            el("p", _UNCHARGED),
+            _table(_HEADINGS, [_cells(line) for line in lines(ablation)]),
+        ),
+        sections.comparisons(ablation.summary),
+        sections.settings(main.settings, main.environment),
+        el("footer", f"Made by Poise {poise.__version__} from {len(main.rows) + len(ablation.rows):,} graded answers."),
+    ]
+    return html.shell(TITLE, join(told, "\n"), charts)
+
+
+_PANELS = {
+    "compute": ("Accuracy and compute", "Up and to the left is better. Bars are 95 % intervals."),
+    "runtime": ("Accuracy and runtime", "Median seconds of a question, with a whisker to the 95th percentile."),
+    "efficiency": ("Efficiency", _EFFICIENCY),
+}
+
+
+def _panel(name: str, charts: dict[str, str]) -> Html | None:
+    title, caption = _PANELS[name]
+    return sections.card(title, caption, html.chart(name)) if name in charts else None
+
+
+def _card(title: str, caption: str, reading: Reading) -> Html:
+    return sections.card(title, caption, _table(_HEADINGS, [_cells(line) for line in lines(reading)]))
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    head = el("tr", *(el("th", heading, scope="col") for heading in headings))
+    body = (el("tr", *(el("td", cell) for cell in row)) for row in rows)
+    return el("div", el("table", el("thead", head), el("tbody", *body)), class_="wide")
+
+
+def efficiency(told: Sequence[Line]) -> go.Figure:
+    """Points of accuracy per TFLOP of each arm, with the interval of the accuracy."""
+    objects = figures.plotly_objects()
+    ranked = sorted(told, key=lambda line: line.efficiency)
+    names, spots = [line.arm.arm for line in ranked], [line.efficiency for line in ranked]
+    spans = [_spread(line) for line in ranked]
+    bars = {
+        "type": "data",
+        "array": [span.high - span.mean for span in spans],
+        "arrayminus": [span.mean - span.low for span in spans],
+    }
+    figure = objects.Figure(objects.Bar(x=spots, y=names, orientation="h", error_x=bars, marker_color="#0072B2"))
+    figure.update_layout(**figures.base(40 + 28 * len(names)), xaxis_title="points of accuracy per TFLOP")
+    return figure
+
+
+def _spread(line: Line) -> Interval:
+    tera = line.arm.flops.mean / 1e12
+    share = line.arm.accuracy
+    if not tera:
+        return Interval(0.0, 0.0, 0.0)
+    return Interval(100 * share.mean / tera, 100 * share.low / tera, 100 * share.high / tera)

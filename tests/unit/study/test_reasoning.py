@@ -1,0 +1,143 @@
+"""The study of thoughts and search on a scripted engine: arms, flaws, pages, and going on."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+
+import pytest
+
+from poise.core import Kind, Request, Sampling, ThinkingMode
+from poise.engines.scripted import Script, Scripted
+from poise.errors import ConfigError
+from poise.run import solve
+from poise.scoring.logprob import MeanLogprob
+from poise.seams import Plan
+from poise.study.flaws import Flaw, PublishedUnion, last_integer
+from poise.study.reasoning import ReasoningDir, ReasoningSettings, reasoning
+from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, ablation_arms, main_arms
+from poise.study.reasoning_page import lines
+from poise.testing import virtual
+from poise.trace import Drawn, Launched
+
+DESIGN = Design(scorer="mean_logprob")
+SCORERS = {"mean_logprob": MeanLogprob()}
+STEPS = Script((("7", 0.5), ("8", 0.5)), (30, 60), steps=4, thoughtful=(("7", 0.9), ("8", 0.1)))
+REQUEST = Request.ask("What is 3 + 4?", Kind.NUMBER, Sampling(max_tokens=200))
+
+
+def answered(arm, script=STEPS, seed=3, request=REQUEST):
+    engine = Scripted(lambda _: script)
+    request = dataclasses.replace(request, sampling=arm.sampling)
+    engines = {"main": engine, BENEATH: engine}
+    return virtual(solve(request, arm.plan, engines, SCORERS, seed=seed))
+
+
+@pytest.mark.parametrize("arm", [*main_arms(DESIGN, beneath=True), *ablation_arms(DESIGN)], ids=lambda arm: arm.name)
+def test_every_arm_answers_and_thinks_as_it_is_named(arm):
+    answer = answered(arm)
+    assert (answer.value is not None) or arm.name == "flaw_leaf"
+    thinks = arm.sampling.thinking.mode is not ThinkingMode.OFF
+    if arm.plan.strategy.name in ("self_consistency", "rebase", "adaptive_consistency"):
+        assert (answer.usage.thought_tokens > 0) is thinks
+
+
+def test_every_comparison_names_arms():
+    for pairs, arms in ((COMPARISONS, main_arms(DESIGN)), (ABLATIONS, ablation_arms(DESIGN))):
+        names = [arm.name for arm in arms]
+        assert len(set(names)) == len(names)
+        assert {name for pair in pairs for name in pair} <= set(names)
+
+
+def flawed(*flaws, **knobs):
+    strategy = PublishedUnion(**{"width": 6, "passes": 1, "drafts": 0, "flaws": flaws} | knobs)
+    plan = Plan(strategy, (("main", "main"),), "mean_logprob")
+    return virtual(solve(REQUEST, plan, {"main": Scripted(lambda _: STEPS)}, SCORERS, seed=3))
+
+
+def depth(answer):
+    found = {0: 0}
+    for event in answer.trace.of(Launched):
+        found[event.id] = found[event.parent] + 1
+    return max(found.values())
+
+
+def test_without_flaws_it_is_the_union():
+    arm = next(arm for arm in ablation_arms(DESIGN) if arm.name == "combined_whole")
+    flawless = PublishedUnion(
+        **{f.name: getattr(arm.plan.strategy, f.name) for f in dataclasses.fields(arm.plan.strategy)}
+    )
+    other = answered(dataclasses.replace(arm, plan=dataclasses.replace(arm.plan, strategy=flawless)))
+    whole = answered(arm)
+    assert (other.text, other.usage, other.confidence) == (whole.text, whole.usage, whole.confidence)
+
+
+def test_the_leaf_rule_ends_every_path_at_once():
+    assert depth(flawed(Flaw.LEAF)) == 1
+    assert depth(flawed()) > 3
+
+
+def test_cut_steps_end_at_96_tokens_and_not_at_lines():
+    steps = [event.step for event in flawed(Flaw.CUT).trace.of(Drawn) if not event.step.suffix]
+    assert any("\n" in step.text.rstrip() for step in steps)
+    assert max(step.draft.tokens for step in steps) <= 96
+
+
+def test_the_last_whole_number_is_taken_for_the_answer():
+    assert last_integer("so 12 and -3 left").text == "-3"
+    assert last_integer("none") is None
+    told = flawed(Flaw.LEAF, Flaw.LAST_INTEGER)
+    assert told.value.text not in ("7", "8")  # a number of some first line
+
+
+def test_the_best_score_alone_decides():
+    answer = flawed(Flaw.ARGMAX)
+    scores = {event.step: event.score.value for event in answer.trace.events if type(event).__name__ == "Scored"}
+    leaves = [step for step in answer.trace.steps.values() if step.value is not None and step.id in scores]
+    assert scores[answer.trace.events[-1].step] == pytest.approx(max(scores[step.id] for step in leaves))
+
+
+@contextlib.contextmanager
+def phase(title):
+    yield lambda progress: None
+
+
+@pytest.fixture
+def sums(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    rows = ({"question": f"What is {k} + {k + 1}?", "answer": str(2 * k + 1)} for k in range(6))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def study(settings, folder, engine=None):
+    engine = engine or Scripted(name="main")
+    engines = {"main": engine, BENEATH: Scripted(name=BENEATH)}
+    return asyncio.run(reasoning(settings, engines, SCORERS, ReasoningDir(folder), phase))
+
+
+def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path):
+    settings = ReasoningSettings(DESIGN, (sums,), limit=6, ablation_limit=3, seed=1, beneath=True)
+    found = study(settings, tmp_path / "study")
+    assert len(found.main.rows) == 6 * len(main_arms(DESIGN, beneath=True))
+    assert len(found.ablation.rows) == 3 * len(ablation_arms(DESIGN))
+    thoughts = {line.arm.arm: line.thoughts for line in lines(found.main)}
+    assert thoughts["quiet_star"] == pytest.approx(7.0, abs=0.1)
+    assert thoughts["baseline"] == 0
+    text = (tmp_path / "study" / "study.md").read_text()
+    assert "Quiet-STaR, 8 ahead" in text
+    assert "quiet_star against baseline" in text
+    assert "flaw_argmax" in text
+    page = (tmp_path / "study" / "study.html").read_text()
+    for figure in ("compute", "efficiency"):
+        assert f'data-figure="{figure}"' in page
+    idle = Scripted(name="main")
+    study(settings, tmp_path / "study", idle)
+    assert idle.generated == 0
+    with pytest.raises(ConfigError, match="seed"):
+        study(dataclasses.replace(settings, seed=2), tmp_path / "study")
+
+
+def test_more_ablations_than_items_are_refused():
+    with pytest.raises(ConfigError, match="ablation_items"):
+        ReasoningSettings(limit=5, ablation_limit=6)
