@@ -21,6 +21,7 @@ from poise.engines.llamacpp import LlamaCpp
 from poise.evals.grade import questions_of
 from poise.knobs import knobs_of, strategy
 from poise.run import solve
+from poise.scorers import Scorers
 from poise.seams import Strategy
 
 TASK = "gsm_symbolic:templates=0-84"
@@ -68,7 +69,7 @@ def made_narrow(name: str) -> Strategy:
 async def bill(engine: LlamaCpp, chosen: Strategy, questions: list[str]) -> list[Figure]:
     """One strategy over some questions, two at once."""
     plan = plan_of(chosen, scorer="surprisal" if chosen.scored else None)
-    scorers, room = registry.scorers(), asyncio.Semaphore(2)
+    scorers, room = Scorers(), asyncio.Semaphore(2)
     before = await counters(engine)
 
     async def one(number: int, question: str) -> tuple[int, int, int]:

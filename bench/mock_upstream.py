@@ -28,6 +28,7 @@ from poise.connect import connect
 from poise.core import Kind, Request, Sampling
 from poise.knobs import strategy
 from poise.run import solve
+from poise.scorers import Scorers
 from poise.seams import Engine
 
 
@@ -95,7 +96,7 @@ async def wall(script: str, rounds: int) -> list[Figure]:
 
 async def bills(script: str, rounds: int) -> list[Figure]:
     """Billed tokens against the mock's own counter, per strategy."""
-    figures, scorers = [], registry.scorers()
+    figures, scorers = [], Scorers()
     async with upstream(script, 400) as (mock, engine):
         for name in registry.names("strategies"):
             chosen = strategy(name)

@@ -7,13 +7,13 @@ import asyncio
 
 from asking import Told, at_once, job
 
-from poise import registry
 from poise.config import plan_of, strategy_of
 from poise.core import Kind, Request, Sampling
 from poise.engines.openai_http import OpenAIHTTP, Timeouts
 from poise.engines.retry import retrying
 from poise.errors import NoAnswer
 from poise.run import solve
+from poise.scorers import scorer_of
 
 PATIENT = Timeouts(first_byte=600.0, idle=600.0)
 
@@ -24,7 +24,7 @@ async def main() -> None:
     strategy, scorer = strategy_of(given["method"].format(**given))
     plan = plan_of(strategy, scorer=scorer)
     engine = retrying(OpenAIHTTP(given["url"], given["model"], name="main", timeouts=PATIENT))
-    scorers = {scorer or "mean_logprob": registry.scorer(scorer or "mean_logprob")}
+    scorers = {scorer or "mean_logprob": scorer_of(scorer or "mean_logprob")}
     sampling = Sampling(given["temperature"], max_tokens=given["max_tokens"])
 
     async def ask(question: str) -> Told:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from poise import registry
 from poise.config import engine_of, strategy_of
 from poise.connect import connect
 from poise.control.features import kind_of
@@ -13,6 +12,7 @@ from poise.core import Goal, Request
 from poise.costs import Budget
 from poise.errors import ConfigError
 from poise.run import solve as carry_out
+from poise.scorers import Scorers
 from poise.seams import Engine
 from poise.trace import Answer, Trace
 
@@ -40,7 +40,7 @@ async def asolve(
     live = _connected(engine) if isinstance(engine, str) else engine
     try:
         decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer, card=live.card)
-        return await carry_out(request, decided, {live.name: live}, registry.scorers(), seed, trace)
+        return await carry_out(request, decided, {live.name: live}, Scorers(), seed, trace)
     finally:
         if isinstance(engine, str):
             await live.aclose()

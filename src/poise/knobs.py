@@ -31,20 +31,26 @@ def convert(cls: type[object], values: Mapping[str, object], where: str) -> dict
     for name in values:
         if name not in kinds:
             raise UnknownName(f"knob of {where}", name, kinds)
-    return {name: _convert(f"{where}.{name}", value, kinds[name]) for name, value in values.items()}
+    return {name: read(f"{where}.{name}", value, kinds[name]) for name, value in values.items()}
 
 
 def strategy(spec: str | Mapping[str, object]) -> Strategy:
     """A strategy from "name", "name:n=8,k=2", "name(n=8,k=2)" (the way to write one inside another's knobs) or
     {"strategy": "name", "n": 8}. Raises UnknownName, ConfigError."""
     if isinstance(spec, str):
-        inside = _INSIDE.fullmatch(spec)
-        name, _, rest = (inside[1], "", inside[2]) if inside else spec.partition(":")
+        name, rest = parted(spec)
         values: Mapping[str, object] = pairs(rest, f"strategy {name}")
     else:
         name = str(spec.get("strategy", ""))
         values = {key: value for key, value in spec.items() if key != "strategy"}
     return build(registry.strategy_class(name), values, name)
+
+
+def parted(spec: str) -> tuple[str, str]:
+    """The name and the knobs of "name", "name:knobs" or "name(knobs)"."""
+    inside = _INSIDE.fullmatch(spec)
+    name, _, rest = (inside[1], "", inside[2]) if inside else spec.partition(":")
+    return name.strip(), rest
 
 
 def knobs_of(cls: type[object]) -> dict[str, str]:
@@ -100,12 +106,13 @@ def _types(cls: type[object]) -> Mapping[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
-def _convert(where: str, value: object, kind: Any) -> Any:
+def read(where: str, value: object, kind: Any) -> Any:
+    """A value as the type of a knob. Raises ConfigError, UnknownName."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None or value in ("", "none"):
             return None
-        return _convert(where, value, next(part for part in parts if part is not type(None)))
+        return read(where, value, next(part for part in parts if part is not type(None)))
     if origin is tuple:
         return _sequence(where, value, parts[0])
     if kind is Strategy and isinstance(value, (str, Mapping)):
@@ -120,7 +127,7 @@ def _sequence(where: str, value: object, part: Any) -> tuple[Any, ...]:
         value = _parted(value, "+")
     if not isinstance(value, Sequence):
         raise ConfigError(where, value, "a list")
-    return tuple(_convert(where, each, part) for each in value)
+    return tuple(read(where, each, part) for each in value)
 
 
 def _member(where: str, value: object, kind: type[Enum]) -> Enum:

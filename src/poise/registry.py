@@ -43,6 +43,8 @@ SCORERS: Mapping[str, str] = {
     "surprisal": "poise.scoring.surprisal:Surprisal",
     "verifier": "poise.scoring.verifier:Verifier",
     "probe": "poise.scoring.verifier:Probe",
+    "prm": "poise.scoring.prm:ProcessRewardModel",
+    "quiet_star": "poise.scoring.quiet_star:QuietStarScorer",
 }
 AMBIGUOUS = {"cod": "chain_of_draft (shorter reasoning steps) or chain_of_density (denser summaries)"}
 
@@ -55,21 +57,16 @@ def strategy_class(name: str) -> type[Strategy]:
     return found
 
 
-def scorer(name: str) -> Scorer:
-    """A scorer with its default knobs. Raises UnknownName."""
-    made: Scorer = _load("scorers", name, SCORERS, "scorer")()
-    return made
+def scorer_class(name: str) -> type[Scorer]:
+    """The class of a scorer. Raises UnknownName."""
+    found: type[Scorer] = _load("scorers", name, SCORERS, "scorer")
+    return found
 
 
 def names(seam: str) -> list[str]:
     """All names of "strategies" or "scorers", plug-ins included."""
     table = {"strategies": STRATEGIES, "scorers": SCORERS}[seam]
     return sorted({*table, *_plugins(seam)})
-
-
-def scorers() -> Mapping[str, Scorer]:
-    """Every scorer by name, with default knobs."""
-    return {name: scorer(name) for name in names("scorers")}
 
 
 def _load(seam: str, name: str, table: Mapping[str, str], field: str) -> Any:

@@ -128,7 +128,7 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
             raise UnknownName(f"engine role of {plan.strategy.name}", role, dict(plan.engines))
         if not getattr(part, "arms", ()):
             _check_abilities(part, dict(plan.engines)[role], engines, judged if part.scored else frozenset())
-    if ready := getattr(scorers.get(plan.scorer or ""), "ready", None):
+    if ready := getattr(scorers[plan.scorer] if plan.scorer else None, "ready", None):
         ready()
     loaded = prompts.load(plan.strategy.prompt)
     if plan.prompt_hash and plan.prompt_hash != loaded.hash:

@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from poise import registry
 from poise.config import arms_of
 from poise.engines.llamacpp import LlamaCpp
 from poise.evals.bench import bench
 from poise.evals.bench_settings import BenchSettings
+from poise.scorers import Scorers
 from poise.store.run_dir import RunDir
 
 TASK = "chain_sum:min_terms=2,max_terms=2,min_digits=1,max_digits=1"
@@ -89,10 +89,10 @@ async def test_a_killed_engine_costs_only_what_was_in_flight(tmp_path):
 
     try:
         store = RunDir(tmp_path / "run")
-        await bench(settings, {"main": engine}, registry.scorers(), store, watch)
+        await bench(settings, {"main": engine}, Scorers(), store, watch)
         failed = [row for row in rows(store.path) if row.get("error")]
         assert killed
-        await bench(settings, {"main": engine}, registry.scorers(), store)
+        await bench(settings, {"main": engine}, Scorers(), store)
     finally:
         await engine.aclose()
     last = {(row["item"], row["arm"]): row for row in rows(store.path)}

@@ -35,7 +35,7 @@ def test_help_loads_no_engine_and_no_report():
 
 def test_scorers_load_what_they_read_with_when_they_score():
     assert loaded("import poise.scoring.verifier") & HEAVY == set()
-    assert loaded("from poise import registry; registry.scorers()") & (HEAVY - {"numpy"}) == set()
+    assert loaded("from poise.scorers import Scorers; dict(Scorers())") & (HEAVY - {"numpy"}) == set()
     code = "from typer.testing import CliRunner\nfrom poise.cli import app\n"
     code += "assert 'verifier' in CliRunner().invoke(app, 'strategies').output"
     assert loaded(code) & (HEAVY - COMMAND_LINE) == set()

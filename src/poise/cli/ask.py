@@ -95,18 +95,18 @@ def _kind(name: str, question: str) -> Kind:
 
 
 async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str], seed: int) -> Answer:
-    from poise import registry
     from poise.config import strategy_of
     from poise.connect import connect
     from poise.control.planner import plan
     from poise.run import solve
+    from poise.scorers import Scorers
 
     strategy, scorer = wanted
     chosen, named = strategy_of(strategy) if strategy else (None, None)
     live = connect(spec)
     try:
         decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer or named, card=live.card)
-        return await solve(request, decided, {live.name: live}, registry.scorers(), seed)
+        return await solve(request, decided, {live.name: live}, Scorers(), seed)
     finally:
         await live.aclose()
 

@@ -69,13 +69,13 @@ def _settings(config: Path | None, flags: dict[str, object], arms: list[str] | N
 
 
 async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary:
-    from poise import registry
     from poise.cli.models import fetched
     from poise.config import comparisons, engine_of
     from poise.connect import connect
     from poise.evals.bench import bench as measure
     from poise.evals.bench_settings import BenchSettings
     from poise.evals.progress import ProgressBar
+    from poise.scorers import Scorers
     from poise.store.run_dir import RunDir
 
     specs = dict(file.engines)
@@ -90,7 +90,7 @@ async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary
     engines = {name: connect(spec, name) for name, spec in specs.items()}
     try:
         with ProgressBar() as bar:
-            return await measure(settings, engines, registry.scorers(), RunDir(run), bar)
+            return await measure(settings, engines, Scorers(), RunDir(run), bar)
     finally:
         for live in engines.values():
             await live.aclose()

@@ -119,10 +119,10 @@ def reasoning(
 async def _reasoning(settings: Any, given: tuple[Path, str], folder: Path, parallel: int | None) -> None:
     from dataclasses import replace
 
-    from poise import registry
     from poise.cli.lab_rollouts import connected
     from poise.config import EngineSpec
     from poise.models.quiet_star.files import check_quiet_star, read_config
+    from poise.scorers import Scorers
     from poise.study.reasoning import ReasoningDir, reasoning
     from poise.study.reasoning_arms import BENEATH
 
@@ -133,7 +133,7 @@ async def _reasoning(settings: Any, given: tuple[Path, str], folder: Path, paral
     spec = EngineSpec("quiet-star", model, adapter=str(checkpoint), thinking="off")
     async with connected(spec) as main, connected(EngineSpec("torch", model or _base(checkpoint))) as plain:
         engines = {"main": main, BENEATH: plain}
-        await reasoning(settings, engines, registry.scorers(), ReasoningDir(folder), _phase, parallel)
+        await reasoning(settings, engines, Scorers(), ReasoningDir(folder), _phase, parallel)
 
 
 def _base(checkpoint: Path) -> str:
@@ -185,12 +185,12 @@ def _settings(terms: Terms, files: tuple[Path | None, Path | None], knobs: dict[
 
 
 async def _search(settings: SearchSettings, spec: EngineSpec, folder: Path, parallel: int | None) -> Analysis:
-    from poise import registry
     from poise.cli.lab_rollouts import connected
+    from poise.scorers import Scorers
     from poise.study.search import StudyDir, search
 
     async with connected(spec) as live:
-        return await search(settings, live, registry.scorers(), StudyDir(folder), _phase, parallel)
+        return await search(settings, live, Scorers(), StudyDir(folder), _phase, parallel)
 
 
 @contextmanager

@@ -24,12 +24,16 @@ class Encoded:
 
 
 def encoded(examples: Sequence[Example], tokenizer: Any, longest: int) -> list[Encoded]:
-    """Examples as tokens by the model's chat template, answers closed by the end of the turn; longer ones are left out.
-    Raises ConfigError when none is short enough, or the tokenizer has no chat template."""
-    if not tokenizer.chat_template:
+    """Examples as tokens by the model's chat template, answers closed by the end of the turn; longer ones are left out,
+    but plain text is cut into spans. Raises ConfigError when none is short enough, or where an example has a prompt and
+    the tokenizer no chat template."""
+    if not tokenizer.chat_template and any(example.prompt for example in examples):
         raise ConfigError("model", tokenizer.name_or_path, "a model whose tokenizer has a chat template")
     kept = []
     for example in examples:
+        if not example.prompt:
+            kept += _spans(tokenizer(example.answer, add_special_tokens=False).input_ids, longest)
+            continue
         head = prompt_ids(tokenizer, example.prompt)
         tail = tokenizer(example.answer, add_special_tokens=False).input_ids
         tokens = (*head, *tail, tokenizer.eos_token_id)
@@ -38,6 +42,12 @@ def encoded(examples: Sequence[Example], tokenizer: Any, longest: int) -> list[E
     if examples and not kept:
         raise ConfigError("longest", longest, "a length that some example fits in")
     return kept
+
+
+def _spans(ids: Sequence[int], longest: int) -> list[Encoded]:
+    """Text cut into spans, the last of which may be shorter; all but the first token of a span are to be predicted."""
+    parts = (tuple(ids[start : start + longest]) for start in range(0, len(ids), longest))
+    return [Encoded(part, 1) for part in parts if len(part) > 1]
 
 
 @dataclass(frozen=True, slots=True)

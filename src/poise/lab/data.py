@@ -14,6 +14,7 @@ from poise.evals.rows import Item
 from poise.evals.tasks import Task, load_task
 from poise.evals.tasks_gym import GymTask
 from poise.lab.recipe import Recipe, Source
+from poise.lab.texts import documents, is_text
 from poise.lab.worked import solution
 from poise.lab.worked.prose import polished
 
@@ -24,7 +25,8 @@ _SPARE = 1.3  # items asked for per example wanted, because some have no worked 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question as it is asked, and the answer to learn. `cluster`: its template or item; `task`: its source."""
+    """One question as it is asked, and the answer to learn. `cluster`: its template or item; `task`: its source. Plain
+    text is an answer without a prompt."""
 
     prompt: Prompt
     answer: str
@@ -54,16 +56,23 @@ def examples_of(recipe: Recipe, places: Mapping[str, str]) -> Examples:
     validation: list[Example] = []
     for number, source in enumerate(recipe.sources):
         rng = random.Random(f"{recipe.seed}/{number}")
-        task = load_task(_placed(source.task, places))
-        found = _worked(task, source)
-        held, kept = found[: source.validation], found[source.validation : source.validation + source.count]
-        validation += [_example(source, item, text, rng) for item, text in held]
-        training += [_example(source, item, text, rng) for item, text in kept]
+        found = _found(source, _placed(source.task, places), rng)
+        validation += found[: source.validation]
+        training += found[source.validation : source.validation + source.count]
     training = without(training, (example.question for example in validation))
     if not training:
         raise ConfigError("source", [source.task for source in recipe.sources], "sources with at least one example")
     random.Random(recipe.seed).shuffle(training)
     return Examples(tuple(training), tuple(validation))
+
+
+def _found(source: Source, task: str, rng: random.Random) -> list[Example]:
+    """The examples of one source, validation first."""
+    if is_text(task):
+        parts = documents(task)
+        random.Random(source.seed).shuffle(parts)
+        return [Example((), part, part, f"{source.task}/{place}", source.task) for place, part in enumerate(parts)]
+    return [_example(source, item, text, rng) for item, text in _worked(load_task(task), source)]
 
 
 def without(examples: Sequence[Example], questions: Iterable[str]) -> list[Example]:

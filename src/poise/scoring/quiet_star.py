@@ -45,7 +45,7 @@ class QuietStarScorer:
     top_logprobs: ClassVar[int | None] = None
     apart: ClassVar[bool] = True
 
-    def __init__(self, folder: str, base: str = "", by: By = By.LIKELIHOOD) -> None:
+    def __init__(self, folder: str = "", base: str = "", by: By = By.LIKELIHOOD) -> None:
         self._folder, self._base, self._by = FilePath(folder).expanduser(), base, by
         self._working = threading.Lock()
         self._model: Thoughtful | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -77,9 +77,26 @@ class Once:
         return asked
 
 
-def remembering(scorers: Mapping[str, Scorer]) -> dict[str, Scorer]:
-    """All scorers, those with weights of their own (they have `ready`) wrapped."""
-    return {name: Once(scorer) if hasattr(scorer, "ready") else scorer for name, scorer in scorers.items()}
+class Remembering(Mapping[str, Scorer]):
+    """Scorers, those with weights of their own (they have `ready`) wrapped when they are first asked for."""
+
+    def __init__(self, scorers: Mapping[str, Scorer]) -> None:
+        self._scorers, self._made = scorers, dict[str, Scorer]()
+
+    def __getitem__(self, name: str) -> Scorer:
+        if name not in self._made:
+            scorer = self._scorers[name]
+            self._made[name] = Once(scorer) if hasattr(scorer, "ready") else scorer
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._scorers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scorers)
+
+    def __len__(self) -> int:
+        return len(self._scorers)
 
 
 def _key(path: Path, *, first: bool) -> _Key:

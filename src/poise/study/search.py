@@ -31,7 +31,7 @@ from poise.store.pool_dir import PoolDir
 from poise.store.run_dir import RunDir
 from poise.study.analysis import Analysis, analyse
 from poise.study.markdown import page
-from poise.study.once import remembering
+from poise.study.once import Remembering
 from poise.study.picture import write_picture
 from poise.study.settings import SearchSettings
 
@@ -103,7 +103,7 @@ async def _flat(settings: SearchSettings, scorers: Mapping[str, Scorer], store: 
     flat = BenchSettings(settings.tasks, settings.flat, settings.limit, settings.seed)
     with phase("flat arms: replaying") as watch:
         engines = {"main": Replay(store.pool.path, name="main")}
-        await bench(flat, engines, remembering(scorers), store.flat, watch)
+        await bench(flat, engines, Remembering(scorers), store.flat, watch)
 
 
 def analysis_of(settings: SearchSettings, store: StudyDir) -> Analysis:

@@ -8,12 +8,12 @@ import pytest
 from commands import output_of
 from tiny_lm import dense
 
-from poise import registry
 from poise.cli import app
 from poise.core import Draft, Finish, Kind, Request, Step
 from poise.engines.scripted import Scripted
 from poise.errors import ConfigError, ModelError, UnknownName
 from poise.models.head import load_head, save_head
+from poise.scorers import scorer_of
 from poise.scoring.reading import Reading, partial_card
 from poise.scoring.verifier import Probe, Verifier
 
@@ -106,8 +106,8 @@ def test_what_is_missing_is_said_before_anything_is_loaded(heads, monkeypatch):
     difficulty = load_head(heads / "probe")
     save_head(replace(difficulty, card=replace(difficulty.card, kind="difficulty")), heads / "difficulty")
     monkeypatch.setattr("poise.models.reader.load_dense", lambda name: pytest.fail("loaded"))
-    registry.scorer("verifier").ready()
-    registry.scorer("probe").ready()
+    scorer_of("verifier").ready()
+    scorer_of("probe").ready()
     with pytest.raises(ModelError, match=r"no head that can be read.*poise lab verifier"):
         Probe(str(heads / "none")).ready()
     with pytest.raises(UnknownName, match="default"):

@@ -6,7 +6,7 @@ import pytest
 
 from poise.core import Draft, Finish, Kind, Request, Score, Step
 from poise.costs import Usage
-from poise.study.once import QUESTIONS, Once, remembering
+from poise.study.once import QUESTIONS, Once, Remembering
 
 
 class Reader:
@@ -83,7 +83,7 @@ async def test_memory_is_bounded():
 
 def test_only_scorers_with_weights_are_wrapped():
     reader, plain = Reader(), object()
-    wrapped = remembering({"reader": reader, "plain": plain})
+    wrapped = Remembering({"reader": reader, "plain": plain})
     assert wrapped["plain"] is plain
     with pytest.raises(NotImplementedError):
         wrapped["reader"].ready()

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from poise import registry
 from poise.core import Sampling
 from poise.engines.scripted import Script, Scripted
 from poise.errors import AbilityMissing, ConfigError, EngineError, UnknownName
+from poise.scorers import Scorers
 from poise.study.arms import FLAT, TREE, Terms, read_arms, way_of
 from poise.study.picture import write_picture
 from poise.study.search import ANALYSIS, PAGE, PICTURE, StudyDir, search
@@ -112,7 +112,7 @@ class Shown:
 
 
 async def studied(settings, folder, engine=None, shown=None):
-    scorers = registry.scorers()
+    scorers = Scorers()
     return await search(settings, engine or Scripted(script, slots=4), scorers, StudyDir(folder), shown or Shown(), 4)
 
 

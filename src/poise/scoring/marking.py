@@ -1,0 +1,63 @@
+"""Reading a process reward model's marks: what the scorer `prm` loads with its first score. Needs PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from poise.costs import Usage
+from poise.errors import ConfigError
+from poise.models.dense import load_dense
+from poise.models.llama import norm
+from poise.models.packed import product
+from poise.models.reader import Asked, load_reader, read
+
+
+class Marking:
+    """A model and the ids of its marks. Raises ConfigError where a mark is not one token, or the model is no llama (as
+    Mistral's are), and as `load_dense` does."""
+
+    def __init__(self, model: str, mark: str, right: str, wrong: str) -> None:
+        self._reader = load_reader(load_dense(model))
+        self._mark = self._token("prm.mark", mark)
+        self._sides = [self._token("prm.right", right), self._token("prm.wrong", wrong)]
+
+    def _token(self, name: str, text: str) -> int:
+        """The id of a mark, as it stands behind a word."""
+        last = self._ids(f"so {text}")[-1]
+        if self._reader.tokenizer.decode([last]).strip() != text.strip():
+            raise ConfigError(name, text, "a text that is a single token of the model")
+        return last
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._reader.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    def marks(self, question: str, texts: Sequence[str]) -> list[tuple[list[float], Usage]]:
+        """For each text, P(right) after every line of it, and what reading it cost."""
+        reader = self._reader
+        start = getattr(reader.tokenizer, "bos_token_id", None)
+        prompt = ([] if start is None else [int(start)]) + self._ids(question)
+        told = [self._marked(text) for text in texts]
+        layers = (len(reader.llama.layers),)
+        [states] = read(reader.llama, [Asked(prompt, [ids for ids, _ in told])], layers)
+        found = []
+        for number, ((ids, ends), state) in enumerate(zip(told, states, strict=True)):
+            rows = norm(state[torch.tensor(ends)], reader.llama.norm, reader.llama.shape.epsilon)
+            logits = product(rows, reader.llama.head).float()[:, self._sides]
+            cached = len(prompt) if number else 0
+            flops = reader.card.flops(len(prompt) + len(ids), cached, len(ends))
+            tokens = len(prompt) - cached + len(ids)
+            usage = Usage(calls=1, scorer_tokens=tokens, cached_prompt_tokens=cached, flops=flops)
+            found.append((torch.softmax(logits, -1)[:, 0].tolist(), usage))
+        return found
+
+    def _marked(self, text: str) -> tuple[list[int], list[int]]:
+        """A text as ids with a mark behind each line, and where the marks stand."""
+        ids, ends = list[int](), list[int]()
+        for line in (line for line in text.splitlines() if line.strip()):
+            ids += self._ids(f" {line.strip()}" if not ids else f"\n{line.strip()}")
+            ends.append(len(ids))
+            ids.append(self._mark)
+        return ids, ends
