@@ -157,8 +157,8 @@ def run(settings: list[Setting], folder: Path, venvs: Path, only: str, again: bo
     for setting in settings:
         arms = [arm for arm in wanted if setting.name in (arm.in_settings or tuple(SETTINGS))]
         with upstream(setting, folder / setting.name / "upstream.log") as url:
-            for seed in setting.seeds:
-                for arm in arms:
+            for place, seed in enumerate(setting.seeds):
+                for arm in (arm for arm in arms if place < (arm.seeds or len(setting.seeds))):
                     where = folder / setting.name / f"{re.sub(r'[^A-Za-z0-9]+', '-', arm.name)}-{seed}"
                     kept = where / "measured.json"
                     if not again and _is_measured(kept, setting):
