@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from poise.core import Ability, Delta, Prompt, Sampling
+from poise.core import Ability, Delta, Prompt, Role, Sampling
 from poise.costs import Card, Load, Overrun
 from poise.engines.torch_worker import Call, Decoder, Worker
 from poise.errors import ConfigError, EngineError, EngineRefused
@@ -102,7 +102,8 @@ class TorchLM:
         tokens = self.ids(prompt)
         if len(tokens) >= self.context:
             raise EngineRefused(f"{self.name}: a prompt of {len(tokens)} tokens, but the context holds {self.context}")
-        call = Call(tokens, sampling, n, asyncio.get_running_loop(), asyncio.Queue())
+        goes_on = prompt[-1].role is Role.ASSISTANT
+        call = Call(tokens, sampling, n, asyncio.get_running_loop(), asyncio.Queue(), goes_on)
         self._worker.submit(call)
         given = 0
         try:

@@ -36,13 +36,15 @@ class Decoder(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One call of an engine: n draws of one prompt. `made`: tokens generated, handed over or not."""
+    """One call of an engine: n draws of one prompt. `goes_on`: from an assistant's text, as the steps of a search do;
+    `made`: tokens generated, handed over or not."""
 
     tokens: list[int]
     sampling: Sampling
     n: int
     loop: asyncio.AbstractEventLoop
     inbox: asyncio.Queue[list[Delta] | EngineError | None]
+    goes_on: bool = False
     admitted: int = 0
     ended: int = 0
     made: int = 0
@@ -195,8 +197,7 @@ class Worker:
                 mail.letters.setdefault(call, [])
 
     def _admit(self, decoder: Decoder, mail: Mail) -> None:
-        """Give free rows to waiting calls, first come first served, as many at once as `_TOGETHER` new tokens; a call
-        may start in parts."""
+        """Give free rows to waiting calls, as many at once as `_TOGETHER` new tokens; a call may start in parts."""
         while chosen := self._next(decoder):
             read = decoder.admit([(call.tokens, copies) for call, copies in chosen])
             first = len(self._draws)
@@ -215,10 +216,11 @@ class Worker:
             self._retire(decoder, mail, done)
 
     def _next(self, decoder: Decoder) -> list[tuple[Call, int]]:
-        """Which waiting calls get rows now, and how many each."""
+        """Which waiting calls get rows now, and how many each: first those that go on from a text, whose keys are still
+        in the cache now and may not be later; then first come, first served."""
         free, tokens, chosen = decoder.size - decoder.active, 0, list[tuple[Call, int]]()
         with self._ready:
-            for call in self._waiting:
+            for call in sorted(self._waiting, key=lambda call: not call.goes_on):
                 if free == 0 or (chosen and tokens + len(call.tokens) > _TOGETHER):
                     break
                 copies = min(call.n - call.admitted, free)

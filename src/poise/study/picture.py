@@ -84,7 +84,7 @@ def _panel(
     steps.append((max(each.cost for each in standings), steps[-1][1]))
     axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.4, zorder=1)
     low, high = axes.get_xlim()
-    marks = ticks(math.log10(low), math.log10(high), 5 if few else 9)
+    marks = ticks(math.log10(low), math.log10(high), 3 if few else 9)
     axes.set_xticks(marks, [amount(mark, unit) for mark in marks])
     framed(axes, pad=6)
 

@@ -90,6 +90,21 @@ async def test_an_assistant_prefix_is_continued(engine):
     assert whole.tokens > 0
 
 
+async def test_texts_that_are_gone_on_with_are_served_first():
+    """Their keys are in the cache now, and may not be later."""
+    engine, order = TorchLM(dense(llama()), slots=1, context=200), []
+
+    async def one(name, messages, tokens):
+        await drafts(engine, Sampling(max_tokens=tokens, seed=1), messages=messages)
+        order.append(name)
+
+    prefix = (*MESSAGES, Message(Role.ASSISTANT, "ab "))
+    wanted = (("busy", MESSAGES, 60), ("fresh", MESSAGES, 3), ("going on", prefix, 3))
+    await asyncio.gather(*(one(*words) for words in wanted))
+    assert order == ["busy", "going on", "fresh"]
+    await engine.aclose()
+
+
 async def test_the_context_ends_a_draw_and_refuses_a_prompt(engine):
     room = engine.context - len(engine.ids(MESSAGES))
     [draft] = await drafts(engine, Sampling(max_tokens=5_000, seed=3))
