@@ -20,6 +20,7 @@ from poise.report.scaling import curve, extent, heights, oracle, shared
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "DejaVu Sans")
 _PAST = "knee: one more doubling buys < 0.5 points"
@@ -66,15 +67,22 @@ def _sheet(reading: Reading, out: Path, width: int, height: int) -> Iterator[Axe
 
 
 def _titles(figure: Figure, reading: Reading) -> None:
-    figure.text(0.02, 0.945, words.cut(reading.title, 70), fontsize=26, fontweight="bold", va="center")
-    figure.text(
-        0.02,
-        0.895,
-        words.cut(" · ".join((*reading.about, *reading.notes)), 130),
-        fontsize=15,
-        color=MUTED,
-        va="center",
-    )
+    about = " · ".join((*reading.about, *reading.notes))
+    _fit(figure, figure.text(0.02, 0.945, reading.title, fontweight="bold", va="center"), (26, 22, 19))
+    _fit(figure, figure.text(0.02, 0.895, about, color=MUTED, va="center"), (15, 13))
+
+
+def _fit(figure: Figure, text: Text, sizes: Sequence[int]) -> None:
+    """Write a line in the first size in which it fits into the sheet; cut it where none does."""
+    room, whole = 0.96 * figure.bbox.width, text.get_text()
+    for size in sizes:
+        text.set_fontsize(size)
+        if text.get_window_extent().width <= room:
+            return
+    length = len(whole)
+    while length > 1 and text.get_window_extent().width > room:
+        length -= 1
+        text.set_text(words.cut(whole, length))
 
 
 def _draw(axes: Axes, line: Sequence[Point], axis: Axis, drawn: dict[str, Look]) -> None:
