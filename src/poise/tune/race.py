@@ -1,0 +1,75 @@
+"""Racing candidates on fresh generations: pairs on the same rows under the same seeds, in blocks, until one is surely
+better or there is nothing left to race for. Pure.
+
+A gradient names the best of three candidates hardly more often than chance does (35.6 % of 10,125 released steps of
+GReaTer), so what decides is here: paired outcomes, and a bar on how sure they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from poise.errors import ConfigError
+from poise.search.stop import majority_probability
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A candidate against the incumbent on the rows that both have: rows that only one of the two got right."""
+
+    wins: int
+    losses: int
+    rows: int
+
+    @property
+    def gain(self) -> float:
+        """Accuracy above the incumbent's, a share of the rows."""
+        return (self.wins - self.losses) / self.rows if self.rows else 0.0
+
+    @property
+    def sure(self) -> float:
+        """P(the candidate wins more of the rows that tell them apart), from a uniform prior; 1/2 before any does."""
+        return majority_probability(self.wins, self.losses)
+
+
+def standing(incumbent: Sequence[bool], candidate: Sequence[bool]) -> Standing:
+    """Over the rows so far, both in the same order; what one has beyond the other's last row does not count."""
+    pairs = list(zip(candidate, incumbent, strict=False))
+    return Standing(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """`block`: rows between two looks; `most`: rows at most; `accept`: how sure a winner must be; `drop`: below this a
+    candidate leaves the race. Raises ConfigError."""
+
+    block: int = 10
+    most: int = 50
+    accept: float = 0.8
+    drop: float = 0.2
+
+    def __post_init__(self) -> None:
+        for knob in ("block", "most"):
+            if getattr(self, knob) < 1:
+                raise ConfigError(knob, getattr(self, knob), "1 or more")
+        if not 0 <= self.drop < self.accept <= 1:
+            raise ConfigError("accept", self.accept, f"above drop = {self.drop}, up to 1")
+
+    def running(self, incumbent: Sequence[bool], candidates: Mapping[str, Sequence[bool]]) -> list[str]:
+        """Who gets the next block of rows; nobody once there is a winner or no row is left. Those that lose stay where
+        they are; of those that are sure enough, and of all while none is, the race goes on."""
+        if len(incumbent) >= self.most or self.winner(incumbent, candidates) is not None:
+            return []
+        told = {name: standing(incumbent, rows) for name, rows in candidates.items()}
+        return [name for name, each in told.items() if each.rows == len(incumbent) and each.sure >= self.drop]
+
+    def winner(self, incumbent: Sequence[bool], candidates: Mapping[str, Sequence[bool]]) -> str | None:
+        """The candidate that gains most, if it is sure enough to gain at all, on rows that it has all of; the first of
+        equals. None: the incumbent stays."""
+        told = {name: standing(incumbent, rows) for name, rows in candidates.items()}
+        full = {name: each for name, each in told.items() if each.rows == len(incumbent) > 0}
+        best = max(full, key=lambda name: (full[name].gain, full[name].sure), default=None)
+        if best is None or full[best].sure < self.accept or full[best].gain <= 0:
+            return None
+        return best

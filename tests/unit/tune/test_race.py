@@ -1,0 +1,54 @@
+"""Racing: paired outcomes, and a bar on how sure they are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poise.errors import ConfigError
+from poise.tune.race import Race, standing
+
+rows = st.lists(st.booleans(), min_size=0, max_size=60)
+
+
+@given(rows, rows)
+def test_a_standing_is_symmetric(one, other):
+    there, back = standing(one, other), standing(other, one)
+    assert (there.wins, there.losses, there.rows) == (back.losses, back.wins, back.rows)
+    assert there.gain == pytest.approx(-back.gain)
+    assert there.sure == pytest.approx(1 - back.sure)
+    assert there.rows == min(len(one), len(other))
+
+
+def test_a_candidate_that_wins_enough_pairs_is_the_winner():
+    race, incumbent = Race(block=10, most=50), [False] * 10
+    better = {"a": [True] * 3 + [False] * 7, "b": [True] * 2 + [False] * 8}
+    assert race.winner(incumbent, better) == "a"  # 3 wins to 0: sure by 15/16
+    assert race.running(incumbent, better) == []
+
+
+def test_the_race_goes_on_while_nobody_is_sure():
+    race, incumbent = Race(), [True, False] * 5
+    told = {"even": [True, False] * 5, "behind": [False] * 10, "late": [True] * 4}
+    assert race.winner(incumbent, told) is None
+    assert race.running(incumbent, told) == ["even"]
+
+
+def test_it_ends_with_its_rows_and_the_incumbent_stays():
+    race, incumbent = Race(most=20), [True, False] * 10
+    assert race.running(incumbent, {"even": list(incumbent)}) == []
+    assert race.winner(incumbent, {"even": list(incumbent)}) is None
+    assert race.winner([], {"a": []}) is None
+
+
+@given(st.integers(0, 2**20 - 1), st.integers(0, 2**20 - 1))
+def test_no_winner_gains_nothing(a, b):
+    incumbent = [bool(a >> bit & 1) for bit in range(20)]
+    candidate = [bool(b >> bit & 1) for bit in range(20)]
+    if Race(most=20).winner(incumbent, {"it": candidate}):
+        assert sum(candidate) > sum(incumbent)
+
+
+@pytest.mark.parametrize("knobs", [{"block": 0}, {"most": 0}, {"accept": 0.1}, {"drop": -0.1}, {"accept": 1.1}])
+def test_knobs_that_cannot_work_are_refused(knobs):
+    with pytest.raises(ConfigError):
+        Race(**knobs)
