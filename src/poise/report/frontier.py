@@ -97,8 +97,8 @@ def _cost(arm: ArmSummary, axis: Axis) -> Interval:
 
 
 def ticks(left: float, right: float, most: int = 9) -> list[float]:
-    """Round numbers between two log10 ends, at most so many: 1, 2, 5 a decade, more where there is room for their names,
-    else fewer."""
+    """Round numbers between two log10 ends, at most so many: 1, 2, 5 a decade, more where there is room for names, else
+    fewer."""
     room = 0.72 / most * (right - left)
     for digits in ((1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 4, 6, 8), (1, 2, 5), (1, 3), (1,)):
         marks = [digit * 10.0**power for power in range(math.floor(left), math.ceil(right)) for digit in digits]

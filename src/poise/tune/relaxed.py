@@ -1,0 +1,132 @@
+"""One token of a prompt, relaxed: the loss of an answer behind fixed reasoning, and its gradient over candidates for
+that token (GReaTer, Das et al. 2024, arXiv 2412.09722, section 3). Needs PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from poise.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question as token ids: what stands `before` the prompt, what stands `behind` it (the rest of the turn, the
+    reasoning that was generated, and the text that asks for the answer), and the `answer`. `stop`: the length of
+    `behind` at which the reasoning could have ended, and the token that would have ended it; None: nowhere."""
+
+    before: tuple[int, ...]
+    behind: tuple[int, ...]
+    answer: tuple[int, ...]
+    stop: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.before and self.answer):
+            raise ConfigError("row", (len(self.before), len(self.answer)), "tokens before the prompt, and an answer")
+        if self.stop is not None and not 0 <= self.stop[0] <= len(self.behind):
+            raise ConfigError("row.stop", self.stop[0], f"0 to {len(self.behind)}, the tokens behind the prompt")
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """`temperature`: of the logits of the answer (.2 in the released code); `prompt_weight`: of the mean NLL of the
+    prompt's own tokens (.2 there); `stop_weight`: of the NLL of stopping where the reasoning could have ended, which
+    makes prompts shorter (0: not told). Raises ConfigError."""
+
+    temperature: float = 0.2
+    prompt_weight: float = 0.2
+    stop_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError("temperature", self.temperature, "above 0")
+        for knob in ("prompt_weight", "stop_weight"):
+            if not getattr(self, knob) >= 0:
+                raise ConfigError(knob, getattr(self, knob), "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Slopes:
+    """Of each row the loss [n], and its gradient [n, candidates] over the weights of the candidates."""
+
+    losses: Tensor
+    gradient: Tensor
+
+
+class Relaxed:
+    """A frozen causal model of `transformers`, and the terms of the loss."""
+
+    def __init__(self, model: Any, terms: LossTerms = LossTerms()) -> None:
+        self._model, self._terms = model, terms
+        self._embeddings: Tensor = model.get_input_embeddings().weight.detach()
+        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._body = inner.base_model
+
+    def slopes(self, rows: Sequence[Row], prompt: Sequence[int], place: int, candidates: Sequence[int]) -> Slopes:
+        """Where token `place` of the prompt should go: the more negative a candidate's number, the more it is expected
+        to lower the loss. Memory and time do not depend on the vocabulary but for the places whose tokens are judged.
+        The prompt's own token must be among the candidates. Cost: one forward and one backward pass over the rows."""
+        if prompt[place] not in candidates:
+            raise ConfigError("candidates", prompt[place], "the prompt's own token among them")
+        here = list(candidates).index(prompt[place])
+        weights = functional.one_hot(torch.full((len(rows),), here), len(candidates)).to(self._embeddings)
+        weights.requires_grad_(True)
+        losses = self.losses_at(rows, prompt, place, candidates, weights)
+        (gradient,) = torch.autograd.grad(losses.sum(), weights)
+        return Slopes(losses.detach(), gradient)
+
+    @torch.no_grad()
+    def losses(self, rows: Sequence[Row], prompt: Sequence[int]) -> Tensor:
+        """The loss of each row [n] with the prompt as it is. Cost: one forward pass over the rows."""
+        return self.losses_at(rows, prompt, 0, [prompt[0]], self._embeddings.new_ones(len(rows), 1))
+
+    def losses_at(
+        self, rows: Sequence[Row], prompt: Sequence[int], place: int, candidates: Sequence[int], weights: Tensor
+    ) -> Tensor:
+        """The loss of each row [n] where token `place` is a mix of the candidates by weights [n, candidates]."""
+        device = self._embeddings.device
+        texts = [[*row.before, *prompt, *row.behind, *row.answer] for row in rows]
+        longest = max(map(len, texts))
+        ids = torch.tensor([text + [0] * (longest - len(text)) for text in texts], device=device)
+        there = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
+        slots = torch.tensor([len(row.before) + place for row in rows], device=device)
+        mixed = weights @ self._embeddings[torch.tensor(candidates, device=device)]
+        spread = functional.embedding(ids, self._embeddings)
+        spread = spread.index_put((torch.arange(len(rows), device=device), slots), mixed)
+        states = self._body(inputs_embeds=spread, attention_mask=there, use_cache=False).last_hidden_state
+        found = [
+            self._one(states[number], row, prompt, place, (candidates, weights[number]))
+            for number, row in enumerate(rows)
+        ]
+        return torch.stack(found)
+
+    def _one(
+        self, states: Tensor, row: Row, prompt: Sequence[int], place: int, mix: tuple[Sequence[int], Tensor]
+    ) -> Tensor:
+        """The loss of one row by the states [length, width] of its text."""
+        start, end = len(row.before), len(row.before) + len(prompt)
+        first = end + len(row.behind)
+        answer = torch.tensor(row.answer, device=states.device)
+        logits = self._logits(states[first - 1 : first + len(answer) - 1]) / self._terms.temperature
+        loss = functional.cross_entropy(logits, answer)
+        if self._terms.prompt_weight:
+            likely = torch.log_softmax(self._logits(states[start - 1 : end - 1]), -1)
+            told = likely.gather(1, torch.tensor(prompt, device=states.device)[:, None])[:, 0]
+            candidates, weights = mix
+            relaxed = (weights * likely[place, torch.tensor(candidates, device=states.device)]).sum()
+            total = told.sum() - told[place] + relaxed
+            loss = loss - self._terms.prompt_weight * total / len(prompt)
+        if self._terms.stop_weight and row.stop:
+            length, token = row.stop
+            ending = torch.log_softmax(self._logits(states[end + length - 1 : end + length]), -1)[0, token]
+            loss = loss - self._terms.stop_weight * ending
+        return loss
+
+    def _logits(self, states: Tensor) -> Tensor:
+        found: Tensor = self._model.get_output_embeddings()(states)
+        return found.float() if found.dtype is not torch.float64 else found

@@ -1,0 +1,100 @@
+"""The gradient over candidates for one token of a prompt, against the loss itself."""
+
+import pytest
+import torch
+from tiny_lm import gpt2, llama
+
+from poise.errors import ConfigError
+from poise.tune.relaxed import LossTerms, Relaxed, Row
+
+ROWS = (
+    Row((0, 5, 9, 77), (41, 9, 130, 12, 7), (55, 60), (3, 1)),
+    Row((0, 200), (3, 18, 99), (61,), (1, 1)),
+)
+PROMPT, CANDIDATES = (30, 31, 32, 33), (32, 40, 50, 60, 70)
+EVERYTHING = LossTerms(0.5, 0.3, 0.2)
+
+
+@pytest.fixture(params=[llama, gpt2])
+def model(request):
+    return request.param().double().requires_grad_(False)
+
+
+def with_token(prompt, place, token):
+    return (*prompt[:place], token, *prompt[place + 1 :])
+
+
+@pytest.mark.parametrize("terms", [LossTerms(), LossTerms(1.0, 0.0), EVERYTHING])
+def test_the_gradient_is_that_of_central_differences(model, terms):
+    relaxed = Relaxed(model, terms)
+    exact = model.config.model_type == "gpt2"  # a Llama's norms are float32 whatever its weights are
+    size, near = (1e-5, 1e-5) if exact else (3e-3, 2e-2)
+    found = relaxed.slopes(ROWS, PROMPT, 2, CANDIDATES)
+    base = torch.zeros(len(ROWS), len(CANDIDATES), dtype=torch.float64)
+    base[:, 0] = 1
+    for column in range(len(CANDIDATES)):
+        step = torch.zeros_like(base)
+        step[:, column] = size
+        with torch.no_grad():
+            up, down = (relaxed.losses_at(ROWS, PROMPT, 2, CANDIDATES, base + sign * step) for sign in (1, -1))
+        torch.testing.assert_close(found.gradient[:, column], (up - down) / (2 * size), atol=near, rtol=near)
+
+
+@pytest.mark.parametrize("token", CANDIDATES)
+def test_the_loss_at_a_corner_is_that_of_the_prompt_with_that_token(model, token):
+    relaxed = Relaxed(model, EVERYTHING)
+    weights = torch.zeros(len(ROWS), len(CANDIDATES), dtype=torch.float64)
+    weights[:, CANDIDATES.index(token)] = 1
+    with torch.no_grad():
+        corner = relaxed.losses_at(ROWS, PROMPT, 2, CANDIDATES, weights)
+    torch.testing.assert_close(corner, relaxed.losses(ROWS, with_token(PROMPT, 2, token)))
+
+
+def test_rows_do_not_depend_on_what_they_are_padded_to(model):
+    relaxed = Relaxed(model, EVERYTHING)
+    together = relaxed.slopes(ROWS, PROMPT, 1, (31, 90))
+    for number, row in enumerate(ROWS):
+        alone = relaxed.slopes([row], PROMPT, 1, (31, 90))
+        torch.testing.assert_close(together.losses[number], alone.losses[0])
+        torch.testing.assert_close(together.gradient[number], alone.gradient[0])
+
+
+def test_the_loss_is_the_sum_of_its_terms(model):
+    """By hand, from the logits of the whole text."""
+    row = ROWS[0]
+    text = [*row.before, *PROMPT, *row.behind, *row.answer]
+    with torch.no_grad():
+        logits = model(torch.tensor([text])).logits[0]
+    start, first = len(row.before), len(text) - len(row.answer)
+    hot = torch.log_softmax(logits / 0.5, -1)
+    answer = -sum(hot[first - 1 + k, token] for k, token in enumerate(row.answer)) / len(row.answer)
+    plain = torch.log_softmax(logits, -1)
+    own = -sum(plain[start - 1 + k, token] for k, token in enumerate(PROMPT)) / len(PROMPT)
+    stop = -plain[start + len(PROMPT) + row.stop[0] - 1, row.stop[1]]
+    wanted = answer + 0.3 * own + 0.2 * stop
+    assert float(Relaxed(model, EVERYTHING).losses([row], PROMPT)[0]) == pytest.approx(float(wanted), abs=1e-6)
+
+
+def test_the_prompts_own_likelihood_alone_picks_the_models_argmax(model):
+    """For its last token, behind which nothing of the prompt stands."""
+    relaxed = Relaxed(model, LossTerms(1e9, 1.0))
+    candidates = tuple(range(2, 258))
+    prompt = (*PROMPT[:-1], 2)
+    row = ROWS[0]
+    found = relaxed.slopes([row], prompt, 3, candidates)
+    with torch.no_grad():
+        logits = model(torch.tensor([[*row.before, *prompt[:-1]]])).logits[0, -1]
+    assert candidates[int(found.gradient[0].argmin())] == int(logits[2:].argmax()) + 2
+
+
+def test_what_cannot_work_is_refused(model):
+    with pytest.raises(ConfigError, match="candidates"):
+        Relaxed(model).slopes(ROWS, PROMPT, 2, (40, 50))
+    with pytest.raises(ConfigError, match="answer"):
+        Row((0,), (1,), ())
+    with pytest.raises(ConfigError, match="stop"):
+        Row((0,), (1,), (2,), (2, 1))
+    with pytest.raises(ConfigError, match="temperature"):
+        LossTerms(0.0)
+    with pytest.raises(ConfigError, match="stop_weight"):
+        LossTerms(stop_weight=-1.0)
