@@ -1,0 +1,74 @@
+"""Candidates for a place of a prompt, against the model's own probabilities."""
+
+import pytest
+import torch
+from tiny_lm import llama, tokenizer
+
+from poise.errors import ConfigError
+from poise.tune.propose import Proposer, survives
+
+BEFORES = ((0, 5, 9, 77), (0, 200, 3), (0, 7))
+PROMPT = (30, 31, 32, 33)
+
+
+@pytest.fixture
+def model():
+    return llama()
+
+
+def likely(model, text):
+    with torch.no_grad():
+        return torch.log_softmax(model(torch.tensor([text])).logits[0], -1)
+
+
+def test_the_faithful_way_takes_what_all_rows_find_likely(model):
+    found = Proposer(model).shared(BEFORES, PROMPT, 2, k=10)
+    assert found[0] == PROMPT[2]
+    assert len(found) >= 6
+    each = [likely(model, [*before, *PROMPT[:2]])[-1] for before in BEFORES]
+    for k in (10, 20, 40, 80, 160, 258):
+        common = set.intersection(*(set(row.argsort(descending=True)[:k].tolist()) for row in each))
+        if len(common) >= 6:
+            break
+    assert set(found) == common | {PROMPT[2]}
+
+
+def test_two_sided_scores_are_left_and_right_together(model):
+    found = Proposer(model).fitting(BEFORES, PROMPT, 1, count=4, pool=20)
+    assert found[0] == PROMPT[1]
+    left = torch.stack([likely(model, [*before, *PROMPT[:1]])[-1] for before in BEFORES]).mean(0)
+    pool = [token for token in left.argsort(descending=True).tolist() if token != PROMPT[1]][:20]
+
+    def score(token):
+        right = 0.0
+        for before in BEFORES:
+            text = [*before, PROMPT[0], token, *PROMPT[2:]]
+            logs = likely(model, text)
+            start = len(before) + 1
+            right += sum(float(logs[start + k, PROMPT[2 + k]]) for k in range(2))
+        return float(left[token]) + right / len(BEFORES)
+
+    assert found[1:] == sorted(pool, key=score, reverse=True)[:4]
+
+
+def test_at_the_end_the_left_side_decides(model):
+    found = Proposer(model).fitting(BEFORES, PROMPT, 3, count=5, pool=5)
+    left = torch.stack([likely(model, [*before, *PROMPT[:3]])[-1] for before in BEFORES]).mean(0)
+    assert found[1:] == [token for token in left.argsort(descending=True).tolist() if token != PROMPT[3]][:5]
+
+
+def test_only_what_survives_being_written_is_proposed(model):
+    words = tokenizer()
+    safe = survives(words)
+    ids = words("Let us think", add_special_tokens=False).input_ids
+    assert safe(ids)
+    odd = [token for token in range(2, 258) if not safe([*ids[:3], token, *ids[4:]])]
+    assert odd  # halves of characters
+    found = Proposer(model, safe).fitting(BEFORES, ids, 3, count=60, pool=100)
+    assert not set(found) & set(odd)
+    assert not set(Proposer(model, safe).shared(BEFORES, ids, 3)[1:]) & set(odd)
+
+
+def test_more_candidates_than_the_pool_are_refused(model):
+    with pytest.raises(ConfigError, match="count"):
+        Proposer(model).fitting(BEFORES, PROMPT, 1, count=9, pool=8)
