@@ -1,6 +1,7 @@
 """its-hub, as a library, as its documentation shows it: one language model for all questions, answers projected by a
 regular expression. `method`: self_consistency, adaptive, beta (budget n) or best_of_n (n drafts, each judged). All
-questions share an algorithm and so its default limit of 32 calls at once; with "/unlimited" behind the method, none."""
+questions share an algorithm and so its default limit of 32 calls at once; with "/unlimited" behind the method, none;
+with "/each" every question has an algorithm, and so a limit, of its own."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ VOTES = {"self_consistency": SelfConsistency, "adaptive": AdaptiveSelfConsistenc
 
 def algorithm(given: Job, lm: OpenAICompatibleLanguageModel) -> object:
     """The job's method with its default knobs."""
-    name, _, limit = given["method"].partition("/")
-    orchestrator = LMOrchestrator(max_concurrency=-1) if limit else LMOrchestrator()
+    name, _, way = given["method"].partition("/")
+    orchestrator = LMOrchestrator(max_concurrency=-1) if way == "unlimited" else LMOrchestrator()
     if name == "best_of_n":
         return BestOfN(LLMJudge(lm), orchestrator=orchestrator)
     project = create_regex_projection_function(given["pattern"])
@@ -36,9 +37,10 @@ async def main() -> None:
         temperature=given["temperature"],
         max_tokens=given["max_tokens"],
     )
-    chosen = algorithm(given, lm)
+    shared = algorithm(given, lm)
 
     async def ask(question: str) -> Told:
+        chosen = algorithm(given, lm) if given["method"].endswith("/each") else shared
         found = await chosen.ainfer(lm, question, budget=given["n"], return_response_only=False)
         return found.the_one["content"], found.usage.completion_tokens if found.usage else None
 

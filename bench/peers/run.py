@@ -40,6 +40,7 @@ from poise.evals.tasks import Task, load_task
 
 QUICK_QUESTIONS = 6
 LONGEST_SECONDS = 5400.0  # of one arm with one seed; a peer that hangs must not stop the others
+STILL_SECONDS = 120.0  # without any call, once there was one, after which a system is taken to hang
 Json = dict[str, Any]
 
 
@@ -99,12 +100,34 @@ def upstream(setting: Setting, log: Path) -> Iterator[str]:
 def _idle(url: str) -> Json:
     """The upstream's counters, once it is up and nothing is in flight."""
     for _ in range(3000):
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/stats", timeout=30) as reply:
-            found: Json = json.loads(reply.read())
+        with contextlib.suppress(OSError):
+            found = _stats(url)
             if not found["in_flight"]:
                 return found
         time.sleep(0.05)
     raise CannotRun("the upstream is still busy long after the system ended")
+
+
+def _watched(process: subprocess.Popen[bytes], url: str) -> None:
+    """Wait for a system's end. Raises CannotRun, and ends it, when it takes too long or hangs."""
+    began = moved = time.time()
+    before: Json = {}
+    while process.poll() is None:
+        time.sleep(1.0)
+        now, told = time.time(), _stats(url)
+        if told != before:
+            before, moved = told, now
+        hangs = told["calls"] and not told["in_flight"] and now - moved > STILL_SECONDS
+        if hangs or now - began > LONGEST_SECONDS:
+            process.kill()
+            why = f"no call for {STILL_SECONDS:.0f} s" if hangs else f"no end after {LONGEST_SECONDS:.0f} s"
+            raise CannotRun(f"{why}, after {told['calls']:,} calls")
+
+
+def _stats(url: str) -> Json:
+    with urllib.request.urlopen(f"{url}/stats", timeout=30) as reply:
+        found: Json = json.loads(reply.read())
+    return found
 
 
 def measured(url: str, setting: Setting, arm: Arm, python: str, seed: int, folder: Path) -> Json:
@@ -120,12 +143,10 @@ def measured(url: str, setting: Setting, arm: Arm, python: str, seed: int, folde
     before = time.time()
     with (folder / "said.log").open("w") as log:
         command = [python, str(HERE / SYSTEMS[arm.system].script), str(job), str(lines)]
-        try:
-            done = subprocess.run(command, stdout=log, stderr=log, check=False, timeout=LONGEST_SECONDS, cwd=folder)
-        except subprocess.TimeoutExpired as late:
-            raise CannotRun(f"no end after {LONGEST_SECONDS:.0f} s") from late
-    if done.returncode or not lines.exists():
-        raise CannotRun(_last_line(folder / "said.log") or f"ended with status {done.returncode}")
+        with subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
+            _watched(process, url)
+    if process.returncode or not lines.exists():
+        raise CannotRun(_last_line(folder / "said.log") or f"ended with status {process.returncode}")
     *told, last = [json.loads(line) for line in lines.read_text().splitlines()]
     if all(line["error"] for line in told):
         raise CannotRun(told[0]["error"])
