@@ -1,0 +1,54 @@
+"""A prompt behind a question, in the model's own turns, as token ids that can be taken apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from poise.core import Message, Role
+from poise.errors import ConfigError
+from poise.models.turns import prompt_ids
+from poise.tune.relaxed import Row
+
+BETWEEN = "\n"
+"""What stands between a question and its prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Token ids of a turn: up to the prompt, of the prompt, and behind it until the model speaks."""
+
+    before: tuple[int, ...]
+    prompt: tuple[int, ...]
+    behind: tuple[int, ...]
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """The turn."""
+        return (*self.before, *self.prompt, *self.behind)
+
+    def row(self, reasoning: tuple[int, ...], asked: tuple[int, ...], answer: tuple[int, ...]) -> Row:
+        """The turn, reasoning that the model gave, the text that asks for the answer, and the answer."""
+        return Row(self.before, (*self.behind, *reasoning, *asked), answer)
+
+
+def messages(question: str, prompt: str) -> tuple[Message, ...]:
+    """What the model is asked."""
+    return (Message(Role.USER, f"{question}{BETWEEN}{prompt}"),)
+
+
+def placed(tokenizer: Any, question: str, prompt: str) -> Placed:
+    """The turn taken apart. Raises ConfigError where the parts, read one by one, are not the whole: a prompt must begin
+    and end where tokens do."""
+    whole = prompt_ids(tokenizer, messages(question, prompt))
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": f"{question}{BETWEEN}{prompt}"}], tokenize=False, add_generation_prompt=True
+    )
+    start = text.rfind(prompt)
+    if not prompt.strip() or start < 0:
+        raise ConfigError("prompt", prompt, "text that the chat template leaves as it is")
+    parts = text[:start], prompt, text[start + len(prompt) :]
+    before, own, behind = (tuple(tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
+    if [*before, *own, *behind] != whole:
+        raise ConfigError("prompt", prompt, "text that begins and ends where tokens do, behind a line break")
+    return Placed(before, own, behind)

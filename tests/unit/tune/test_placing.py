@@ -1,0 +1,37 @@
+"""A prompt behind a question: taken apart, and the same when put together."""
+
+import pytest
+from tiny_lm import tokenizer
+
+from poise.errors import ConfigError
+from poise.models.turns import prompt_ids
+from poise.tune.placing import messages, placed
+
+
+def test_the_parts_are_the_whole():
+    words = tokenizer()
+    found = placed(words, "What is 3 + 4?", "Think first.")
+    assert list(found.whole) == prompt_ids(words, messages("What is 3 + 4?", "Think first."))
+    assert words.decode(found.prompt) == "Think first."
+    assert words.decode(found.before).endswith("What is 3 + 4?\n")
+    assert words.decode(found.behind).endswith("assistant\n")
+
+
+def test_a_prompt_that_stands_in_the_question_too_is_found_at_the_end():
+    words = tokenizer()
+    found = placed(words, "Think first. What?", "Think first.")
+    assert words.decode(found.before).endswith("Think first. What?\n")
+
+
+def test_a_row_is_the_turn_and_what_follows():
+    found = placed(tokenizer(), "3?", "Go.")
+    row = found.row((40, 41), (50,), (60, 61))
+    assert row.before == found.before
+    assert row.behind == (*found.behind, 40, 41, 50)
+    assert row.answer == (60, 61)
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_no_prompt_is_refused(prompt):
+    with pytest.raises(ConfigError, match="prompt"):
+        placed(tokenizer(), "3?", prompt)
