@@ -1,6 +1,7 @@
 """Prompt files: the format, what is rendered, and what is refused."""
 
 import hashlib
+import json
 from importlib.resources import files
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from poise import prompts
 from poise.core import Kind, Message, Request, Role
 from poise.errors import ConfigError, DataError, UnknownName
+from poise.prompts import export
 
 HEADER = "---\nid: mine\nversion: 3\ndescription: A test.\nsource: here\n---\n"
 SLOTTED = HEADER.replace("here\n", 'here\nslot n: int = 50 (1..100) "word budget"\n')
@@ -169,3 +171,49 @@ def test_malformed_files_are_refused_with_the_line(text, line):
 def test_bytes_that_are_not_text_are_refused():
     with pytest.raises(DataError, match="UTF-8"):
         prompts.parse(b"---\n\xff\n", "mine.md")
+
+
+ORIGIN = "here\nparent: cot 0123456789abcdef\nmeasured tiny: 61.2 % [57.0, 65.3], 83.5 tokens, n = 504, gsm, seed 7\n"
+MEASURED = HEADER.replace("here\n", ORIGIN)
+
+
+def test_where_it_comes_from_and_what_it_was_worth():
+    prompt = parse(MEASURED + "# user\n{question}")
+    assert prompt.parent == "cot 0123456789abcdef"
+    [found] = prompt.measured
+    assert found == prompts.Measurement("tiny", 0.612, 0.57, 0.653, 83.5, 504, "gsm, seed 7")
+    assert found.told() == "61.2 % [57.0, 65.3], 83.5 tokens, n = 504, gsm, seed 7"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "measured tiny: 61 %",
+        "measured : 61.2 % [57.0, 65.3], 83 tokens, n = 504, gsm",
+        "measured tiny: 61.2 % [62.0, 65.3], 83 tokens, n = 504, gsm",
+        "measured tiny: 6.1.2 % [57.0, 65.3], 83 tokens, n = 504, gsm",
+    ],
+)
+def test_what_is_no_measurement_is_refused(line):
+    with pytest.raises(DataError, match="line 6"):
+        parse(HEADER.replace("here\n", f"here\n{line}\n") + "# user\n{question}")
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\ufffc"), min_size=1).filter(str.strip))
+def test_an_exported_prompt_asks_what_the_prompt_asks(question):
+    for name in prompts.names():
+        prompt = prompts.load(name)
+        wanted = [{"role": m.role.value, "content": m.text} for m in prompt.render(ask(question, Kind.NUMBER))]
+        module = {}
+        exec(export.as_python(prompt, Kind.NUMBER), module)
+        assert module["messages"](question) == wanted
+        messages = json.loads(export.as_json(prompt, Kind.NUMBER))
+        assert [{**m, "content": m["content"].format(question=question)} for m in messages] == wanted
+
+
+def test_an_export_for_dspy_is_python_and_names_both_fields():
+    told = export.as_dspy(prompts.load("cot"), Kind.NUMBER)
+    compile(told, "cot.py", "exec")
+    assert "class Cot(dspy.Signature):" in told
+    assert "Think step by step." in told
+    assert "{question}" not in told

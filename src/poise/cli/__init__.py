@@ -13,7 +13,7 @@ import sys
 import typer
 
 from poise import __version__
-from poise.cli import lab, models, study
+from poise.cli import lab, models, prompts, study
 from poise.cli.ask import ask
 from poise.cli.bench import bench
 from poise.cli.report import report
@@ -33,6 +33,7 @@ for command in (ask, bench, report, strategies):
     app.command()(command)
 app.add_typer(lab.app, name="lab")
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(study.app, name="study")
 
 

@@ -31,8 +31,28 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a prompt was worth for one model: `accuracy` of n questions of `task`, with its 95 % interval (shares), and
+    new tokens a question."""
+
+    model: str
+    accuracy: float
+    low: float
+    high: float
+    tokens: float
+    n: int
+    task: str
+
+    def told(self) -> str:
+        """As its line in a file."""
+        shares = f"{100 * self.accuracy:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{shares}, {self.tokens:.4g} tokens, n = {self.n}, {self.task}"
+
+
+@dataclass(frozen=True, slots=True)
 class PromptFile:
-    """A prompt as read from its file. `hash`: the first 16 hex digits of the file's SHA-256."""
+    """A prompt as read from its file. `hash`: the first 16 hex digits of the file's SHA-256; `parent`: the prompt that
+    it was made from, as "ID HASH"; `measured`: what it was worth, as far as that is known."""
 
     id: str
     version: int
@@ -43,6 +63,8 @@ class PromptFile:
     turns: Prompt
     formats: tuple[tuple[Kind, str], ...] = ()
     closings: tuple[tuple[Kind, str], ...] = ()
+    parent: str = ""
+    measured: tuple[Measurement, ...] = ()
 
     def render(self, request: Request, **slots: object) -> Prompt:
         """The request's messages with the last user message wrapped; the question itself enters verbatim. Earlier

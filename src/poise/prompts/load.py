@@ -26,6 +26,13 @@ def load(name: str) -> PromptFile:
     return parse(data, name)
 
 
+def text_of(name: str) -> str:
+    """The file that a name or path means, as it is written. Raises as `load` does."""
+    load(name)
+    path = Path(name) if name.endswith(".md") else _FOLDER / f"{name}.md"
+    return path.read_text(encoding="utf-8-sig")
+
+
 @lru_cache
 def names() -> tuple[str, ...]:
     """The ids of the shipped prompts that ask a question."""

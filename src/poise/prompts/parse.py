@@ -6,6 +6,8 @@
     description: One line on what it asks for.
     source: where it comes from
     slot n: int = 50 (1..100000) "token budget"
+    parent: cot 1a2b3c4d5e6f7081
+    measured MODEL: 61.2 % [57.0, 65.3], 83 tokens, n = 504, gsm_symbolic
     ---
     # user
     {question}
@@ -15,9 +17,10 @@
     # format number
     End with the number.
 
-Sections are `# system` (once, first), `# user` and `# assistant` in turns (pairs before the last `# user` are
-examples), `# format KIND` (fills `{format}` for requests of that kind) and `# closing KIND` (what is put after a path,
-to force an answer out of it or to make it go on). `{question}` stands in the last `# user`; `{{x}}` is a literal `{x}`.
+Slots, a parent and measurements may be missing; measurements are one a line. Sections are `# system` (once, first),
+`# user` and `# assistant` in turns (pairs before the last `# user` are examples), `# format KIND` (fills `{format}` for
+requests of that kind) and `# closing KIND` (what is put after a path, to force an answer out of it or to make it go
+on). `{question}` stands in the last `# user`; `{{x}}` is a literal `{x}`.
 """
 
 from __future__ import annotations
@@ -28,10 +31,11 @@ from dataclasses import dataclass
 
 from poise.core import Kind, Message, Prompt, Role
 from poise.errors import DataError
-from poise.prompts.file import PLACEHOLDER, PromptFile, Slot
+from poise.prompts.file import PLACEHOLDER, Measurement, PromptFile, Slot
 
 _KEYS = ("id", "version", "description", "source")
 _SLOT = re.compile(r'int = (-?[0-9]+) \((-?[0-9]+)\.\.(-?[0-9]+)\) "([^"]+)"')
+_MEASURED = re.compile(r"([\d.]+) % \[([\d.]+), ([\d.]+)\], ([\d.]+(?:e\+?\d+)?) tokens, n = (\d+), (.+)")
 _TURNS = {role.value: role for role in Role}
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -47,7 +51,7 @@ def parse(data: bytes, path: str) -> PromptFile:
     end = next((i for i, line in enumerate(lines) if i and line.rstrip() == "---"), None)
     if end is None:
         raise DataError(path, len(lines), lines[-1], "--- to close the header")
-    header, slots = _header(lines[1:end], path)
+    header, slots, measured = _header(lines[1:end], path)
     sections = _sections(lines, end + 1, path, {"question", "format", *(slot.name for slot in slots)})
     turns = _turns(sections, path)
     for slot in slots:
@@ -63,6 +67,8 @@ def parse(data: bytes, path: str) -> PromptFile:
         turns,
         _by_kind(sections, "format"),
         _by_kind(sections, "closing"),
+        header.get("parent", ""),
+        measured,
     )
 
 
@@ -76,9 +82,10 @@ class _Section:
     text: str = ""
 
 
-def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot, ...]]:
+def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot, ...], tuple[Measurement, ...]]:
     header: dict[str, str] = {}
     slots: list[Slot] = []
+    measured: list[Measurement] = []
     for number, line in enumerate(lines, 2):
         key, colon, value = (part.strip() for part in line.partition(":"))
         if not colon or not value:
@@ -87,8 +94,10 @@ def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot, ..
             raise DataError(path, number, line, f"{key} once")
         if key.startswith("slot "):
             slots.append(_slot(key.removeprefix("slot "), value, path, number))
-        elif key not in _KEYS:
-            raise DataError(path, number, key, f"one of {', '.join(_KEYS)}, slot NAME")
+        elif key.startswith("measured "):
+            measured.append(_measurement(key.removeprefix("measured ").strip(), value, path, number))
+        elif key not in (*_KEYS, "parent"):
+            raise DataError(path, number, key, f"one of {', '.join(_KEYS)}, parent, slot NAME, measured MODEL")
         elif key == "version" and not value.isdecimal():
             raise DataError(path, number, value, "a whole number as version")
         else:
@@ -96,7 +105,21 @@ def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot, ..
     missing = [key for key in _KEYS if key not in header]
     if missing:
         raise DataError(path, len(lines) + 2, f"no {missing[0]}", f"a header with {', '.join(_KEYS)}")
-    return header, tuple(slots)
+    return header, tuple(slots), tuple(measured)
+
+
+def _measurement(model: str, value: str, path: str, number: int) -> Measurement:
+    match = _MEASURED.fullmatch(value)
+    try:
+        if not match or not model:
+            raise ValueError(value)
+        accuracy, low, high, tokens = (float(match[place]) for place in range(1, 5))
+    except ValueError:
+        allowed = "measured MODEL: 61.2 % [57.0, 65.3], 83 tokens, n = 504, TASK"
+        raise DataError(path, number, f"measured {model}: {value}", allowed) from None
+    if not 0 <= low <= accuracy <= high <= 100:
+        raise DataError(path, number, value, "an interval around the accuracy, 0 to 100 %")
+    return Measurement(model, accuracy / 100, low / 100, high / 100, tokens, int(match[5]), match[6])
 
 
 def _slot(name: str, value: str, path: str, number: int) -> Slot:

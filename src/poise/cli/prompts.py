@@ -1,0 +1,88 @@
+"""`poise prompts`: what models are told, and what it was worth."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List, show, compare and export prompts.", no_args_is_help=True)
+
+
+class Form(Enum):
+    """What a prompt is exported as: messages for any chat endpoint (JSON), a Python function, or a dspy signature."""
+
+    JSON = "json"
+    PYTHON = "python"
+    DSPY = "dspy"
+
+
+@app.callback()
+def prompts() -> None:
+    """List, show, compare and export prompts."""
+
+
+@app.command("list")
+def listed() -> None:
+    """List the prompts that ship with Poise, with what they were worth where it was measured."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from poise.prompts import load, names
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("prompt", "version", "what it does", "measured"):
+        table.add_column(column, overflow="fold")
+    for name in names():
+        prompt = load(name)
+        told = "\n".join(f"{each.model}: {each.told()}" for each in prompt.measured)
+        table.add_row(name, str(prompt.version), prompt.description, told or "-")
+    Console().print(table)
+
+
+@app.command()
+def show(prompt: Annotated[str, typer.Argument(help="A prompt's name, or a .md file.")]) -> None:
+    """Print the file of a prompt."""
+    from poise.prompts import text_of
+
+    typer.echo(text_of(prompt), nl=False)
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="A prompt's name, or a .md file.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+) -> None:
+    """Print what the second prompt has where the first has something else."""
+    import difflib
+
+    from poise.prompts import text_of
+
+    one, other = (text_of(name).splitlines(keepends=True) for name in (first, second))
+    for line in difflib.unified_diff(one, other, first, second):
+        typer.echo(line, nl=False)
+
+
+@app.command()
+def export(
+    prompt: Annotated[str, typer.Argument(help="A prompt's name, or a .md file.")],
+    form: Annotated[Form, typer.Option("--as", help="json, python or dspy.")] = Form.JSON,
+    kind: Annotated[str, typer.Option(help="Of answer: number, choice, expression or text.")] = "text",
+) -> None:
+    """Print a prompt for use without Poise, {question} left open.
+
+    Example:
+
+    poise prompts export cot --as python --kind number > ask.py
+    """
+    from poise.core import Kind
+    from poise.errors import UnknownName
+    from poise.prompts import load
+    from poise.prompts.export import as_dspy, as_json, as_python
+
+    kinds = {each.value: each for each in Kind}
+    if kind not in kinds:
+        raise UnknownName("kind", kind, kinds)
+    write = {Form.JSON: as_json, Form.PYTHON: as_python, Form.DSPY: as_dspy}[form]
+    typer.echo(write(load(prompt), kinds[kind]), nl=False)
