@@ -8,7 +8,8 @@ from poise.errors import ConfigError
 from poise.models.llama import layer_forward
 from poise.models.quiet_star.config import Bound, QuietStarConfig
 from poise.models.quiet_star.model import Mixer, QuietStar
-from poise.models.quiet_star.thoughts import at_end, new_cache, parallel, retold
+from poise.models.quiet_star.thoughts import new_cache, parallel, retold
+from poise.models.sampling import inverse
 
 IDS = torch.tensor([[5, 9, 77, 41, 9, 130, 12], [200, 3, 3, 18, 99, 7, 250]])
 
@@ -64,6 +65,25 @@ def test_every_place_thinks_as_if_it_stood_alone(make):
                 torch.testing.assert_close(found.weights[row, place, ahead], weight, atol=1e-4, rtol=1e-4)
 
 
+def at_the_end(model, base, cache, place, numbers):
+    """The mixed state after a thought behind the last token alone, one place at a time; the cache is left as it was."""
+    kept = cache.get_seq_length()
+    start, end = (mark.expand(len(base), 1, -1) for mark in model.marks())
+
+    def passed(embeddings):
+        seen = cache.get_seq_length() + 1
+        where = torch.full((len(base), 1), place + seen - kept)
+        return model.states(embeddings, torch.zeros(1, 1, 1, seen), where, cache)[:, 0]
+
+    state = passed(start)
+    for column in range(model.config.thought_tokens):
+        tokens = inverse(torch.softmax(model.logits(state).float(), -1), numbers[:, column])
+        state = passed(model.embedded(tokens[:, None]))
+    thought = passed(end)
+    cache.crop(kept - cache.get_seq_length())  # negative: so many off the end
+    return model.mixed(base, thought)[0]
+
+
 @pytest.mark.parametrize("make", [llama, gpt2])
 @torch.no_grad()
 def test_parallel_thoughts_are_sequential_ones(make):
@@ -76,7 +96,7 @@ def test_parallel_thoughts_are_sequential_ones(make):
         where = torch.full((len(IDS), 1), place)
         base = model.states(model.embedded(IDS[:, place, None]), mask, where, cache)[:, 0]
         torch.testing.assert_close(base, found.base[:, place], atol=1e-5, rtol=1e-5)
-        mixed = at_end(model, base, cache, place, numbers[:, place])
+        mixed = at_the_end(model, base, cache, place, numbers[:, place])
         torch.testing.assert_close(mixed, found.mixed[:, place, 0], atol=1e-4, rtol=1e-4)
         assert cache.get_seq_length() == place + 1
 

@@ -1,4 +1,4 @@
-"""Thoughts at every position of a text at once (section 4.2 of the paper), and at its end alone.
+"""Thoughts at every position of a text at once (section 4.2 of the paper).
 
 A pass adds one column: the next thought token of every position. What such a token sees is the text up to its position
 and the columns before it at that same position, so the mask is causal over the text and diagonal over each column.
@@ -80,29 +80,6 @@ def retold(model: QuietStar, ids: Tensor, tokens: Tensor, forward: LayerForward 
     said = model.whole(whole, mask, positions.expand(len(ids), -1), forward)
     base, *states = (said[:, first : first + length] for first in range(0, said.shape[1], length))
     return _gathered(model, base, states, tokens)
-
-
-def at_end(model: QuietStar, base: Tensor, cache: Any, position: int, numbers: Tensor) -> Tensor:
-    """Think at the end of texts alone: `base` [batch, width] are the states of their last tokens, which stand at
-    `position`; `cache` holds their keys and is left as it was. `numbers` [batch, n] as in `parallel`. Returns the mixed
-    states [batch, width] that predict what comes next. Cost: n_ahead - 1 passes over one place."""
-    batch, kept = len(base), cache.get_seq_length()
-    start, end = (mark.expand(batch, 1, -1) for mark in model.marks())
-
-    def passed(embeddings: Tensor) -> Tensor:
-        nonlocal position
-        position += 1
-        seen = cache.get_seq_length() + 1
-        mask = torch.zeros(1, 1, 1, seen, dtype=embeddings.dtype, device=embeddings.device)
-        where = torch.full((batch, 1), position, device=embeddings.device)
-        return model.states(embeddings, mask, where, cache)[:, 0]
-
-    state = passed(start)
-    for place in range(model.config.thought_tokens):
-        state = passed(model.embedded(_sampled(model, state, numbers[:, place])[:, None]))
-    thought = passed(end)
-    cache.crop(kept - cache.get_seq_length())  # negative: so many off the end
-    return model.mixed(base, thought)[0]
 
 
 class _Columns:
