@@ -132,6 +132,16 @@ def test_what_cannot_work_is_refused_with_a_hint(words, error, hint, tmp_path, m
     assert not (tmp_path / "runs").exists()
 
 
+def test_thoughts_are_taught_by_recipes_with_thoughts_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"quick.*\[quiet_star\] table"):
+        run("quiet-star", "train", "--recipe", "quick")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    with pytest.raises(ConfigError, match="torch is not installed"):  # its own default recipe is one
+        run("quiet-star", "train")
+
+
 def test_a_difficulty_probe_reads_no_surprise(tmp_path):
     with pytest.raises(ConfigError, match="surprise"):
         run("verifier", tmp_path, "--test", tmp_path, "--out", tmp_path / "out", "--kind", "difficulty", "--surprise")

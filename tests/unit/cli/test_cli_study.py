@@ -1,4 +1,6 @@
-"""`poise study search` on the scripted engine."""
+"""`poise study`: the search study on the scripted engine, and the studies of thoughts up to their models."""
+
+import json
 
 import pytest
 from commands import outcome_of, output_of
@@ -44,3 +46,20 @@ def test_what_cannot_work_is_refused_before_a_token_is_spent(task, tmp_path, wor
     with pytest.raises(error, match=match):
         outcome_of(app, "study", "search", "--task", task, *SMALL, "--run", tmp_path / "study", *words)
     assert not (tmp_path / "study").exists()
+
+
+def test_the_published_logs_are_replayed(tmp_path):
+    vote = {"answer": "3", "claimed_flops": 1e12, "seconds": 2.0}
+    line = {"id": 0, "truth": "3", "votes": [vote, vote], "logged_correct": True}
+    (tmp_path / "mine_votes.jsonl").write_text(json.dumps(line) + "\n")
+    told = output_of(app, "study", "published", tmp_path)
+    assert "mine" in told
+    assert "until 2 agree" in told
+
+
+def test_thoughts_and_search_need_a_model_that_thinks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"quiet_star.*poise lab quiet-star train"):
+        outcome_of(app, "study", "inference-scaling-vs-reasoning", tmp_path, "--quick")
+    with pytest.raises(ConfigError, match="ablation_items"):
+        outcome_of(app, "study", "inference-scaling-vs-reasoning", tmp_path, "--items", "3", "--ablation-items", "4")
