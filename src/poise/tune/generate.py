@@ -1,0 +1,76 @@
+"""Fresh answers to many questions under one prompt: what every comparison of prompts rests on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from poise import answers
+from poise.core import Finish, Prompt, Sampling
+from poise.draws import Collected
+from poise.errors import EngineError
+from poise.evals.rows import Item
+from poise.evals.tasks import Task
+from poise.seams import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One answer to one question. `ids`: its token ids where the engine tells them, an end token left out; `right`: by
+    the task's grade, never for a failure; `failure`: what went wrong, or nothing."""
+
+    item: str
+    text: str = ""
+    ids: tuple[int, ...] = ()
+    tokens: int = 0
+    seconds: float = 0.0
+    right: bool = False
+    failure: str = ""
+
+
+async def generated(
+    engine: Engine,
+    task: Task,
+    items: Sequence[Item],
+    prompt_of: Callable[[Item], Prompt],
+    sampling: Sampling,
+    seed: int,
+    parallel: int = 64,
+) -> list[Generated]:
+    """An answer to each item, in their order. The seed of an answer is that of its place among the items, whatever the
+    prompt, so that two prompts are compared on common dice. A row that fails is a wrong one that says why; nothing is
+    raised for it. Cost: a draw an item."""
+    room = asyncio.Semaphore(parallel)
+
+    async def one(place: int, item: Item) -> Generated:
+        async with room:
+            began = time.perf_counter()
+            seeded = dataclasses.replace(sampling, seed=(seed * 1_000_003 + place) & (1 << 31) - 1)
+            try:
+                return _graded(task, item, await _drawn(engine, prompt_of(item), seeded), time.perf_counter() - began)
+            except EngineError as failure:
+                return Generated(item.id, seconds=time.perf_counter() - began, failure=f"{failure}"[:200])
+
+    return await asyncio.gather(*(one(place, item) for place, item in enumerate(items)))
+
+
+async def _drawn(engine: Engine, prompt: Prompt, sampling: Sampling) -> Collected:
+    got = Collected(0.0)
+    stream = engine.stream(prompt, sampling, 1)
+    try:
+        async for delta in stream:
+            got.add(delta, lambda: 0.0)
+    finally:
+        await stream.aclose()
+    return got
+
+
+def _graded(task: Task, item: Item, got: Collected, seconds: float) -> Generated:
+    draft = got.draft()
+    value = answers.extract(draft.text, item.kind, truncated=draft.finish is Finish.LENGTH)
+    ids = draft.token_ids[:-1] if draft.finish is Finish.EOS else draft.token_ids
+    right = task.grade(item, value.text if value else None)
+    return Generated(item.id, draft.text, ids, draft.tokens, seconds, right)
