@@ -1,0 +1,80 @@
+"""One step on a tiny model: what is tried, what it costs, and that it repeats."""
+
+import dataclasses
+import json
+
+import pytest
+from tiny_lm import dense, llama
+
+from poise.engines.torch_lm import TorchLM
+from poise.errors import ConfigError
+from poise.evals.tasks import load_task
+from poise.tune.race import Race
+from poise.tune.relaxed import LossTerms
+from poise.tune.shortlist import By, Kind, Source
+from poise.tune.step import Stepper, StepSettings
+
+SETTINGS = StepSettings(rows=3, candidates=5, tries=3, reasoning_tokens=6, race=Race(block=3, most=6))
+PROMPT = "Think it over."
+
+
+@pytest.fixture
+async def engine():
+    made = TorchLM(dense(llama()), slots=16, context=256)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    rows = ({"question": f"What is {k} + 1?", "answer": str(k + 1), "kind": "number"} for k in range(12))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_task(str(path))
+
+
+def stepper(engine, task, settings=SETTINGS, seed=0):
+    return Stepper(engine, task, task.items(12, 0), settings, LossTerms(), seed)
+
+
+async def test_a_step_tries_its_shortlist_and_the_edits_that_shorten(engine, task):
+    found = await stepper(engine, task).step(1, PROMPT, 4)
+    kinds = [tried.edit.kind for tried in found.tried]
+    assert 1 <= kinds.count(Kind.SWAP) <= 3
+    assert Kind.DELETE in kinds
+    assert all(tried.prompt != PROMPT and tried.prompt.strip() for tried in found.tried)
+    assert {tried.edit.source for tried in found.tried} <= set(Source)
+    assert found.failed == 0
+    rows = 3 + sum(tried.standing.rows for tried in found.tried) + max(t.standing.rows for t in found.tried)
+    assert found.spent.calls >= rows
+    assert found.spent.tokens > found.spent.calls
+
+
+async def test_the_same_seed_takes_the_same_step(engine, task):
+    one, again = [await stepper(engine, task).step(1, PROMPT, 4) for _ in range(2)]
+    assert one == again
+    other = await stepper(engine, task, seed=1).step(1, PROMPT, 4)
+    assert other.tried != one.tried
+
+
+async def test_controls_take_no_gradient(engine, task):
+    for by in (By.RANDOM, By.LIKELIHOOD):
+        found = await stepper(engine, task, dataclasses.replace(SETTINGS, by=by)).step(1, PROMPT, 4)
+        swaps = [tried.edit for tried in found.tried if tried.edit.kind is Kind.SWAP]
+        assert swaps
+        assert all(edit.slope is None for edit in swaps)
+
+
+async def test_what_nothing_beats_stays(engine, task):
+    """A random model answers nothing right, whatever the prompt."""
+    found = await stepper(engine, task).step(1, PROMPT, 4)
+    assert (found.prompt, found.accepted) == (PROMPT, None)
+
+
+async def test_what_cannot_work_is_refused(engine, task):
+    with pytest.raises(ConfigError, match="place"):
+        await stepper(engine, task).step(1, PROMPT, 99)
+    with pytest.raises(ConfigError, match="trainset"):
+        Stepper(engine, task, [], SETTINGS, LossTerms())
+    with pytest.raises(ConfigError, match="tries"):
+        StepSettings(tries=0)
