@@ -16,6 +16,8 @@ from poise.evals.rows import Item
 from poise.evals.tasks import Task
 from poise.seams import Engine
 
+_AT_ONCE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -38,12 +40,11 @@ async def generated(
     prompt_of: Callable[[Item], Prompt],
     sampling: Sampling,
     seed: int,
-    parallel: int = 64,
 ) -> list[Generated]:
     """An answer to each item, in their order. The seed of an answer is that of its place among the items, whatever the
     prompt, so that two prompts are compared on common dice. A row that fails is a wrong one that says why; nothing is
     raised for it. Cost: a draw an item."""
-    room = asyncio.Semaphore(parallel)
+    room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(place: int, item: Item) -> Generated:
         async with room:

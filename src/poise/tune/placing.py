@@ -8,7 +8,7 @@ from typing import Any
 from poise.core import Message, Role
 from poise.errors import ConfigError
 from poise.models.turns import prompt_ids
-from poise.tune.relaxed import Row
+from poise.tune.rows import Row
 
 BETWEEN = "\n"
 """What stands between a question and its prompt."""

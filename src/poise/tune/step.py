@@ -21,7 +21,7 @@ from poise.tune.shortlist import By, Edit, free_edits, shortlist
 
 if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
-    from poise.tune.relaxed import LossTerms
+    from poise.tune.rows import LossTerms
 
 
 @dataclass(frozen=True, slots=True)

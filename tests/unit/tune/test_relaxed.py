@@ -5,7 +5,8 @@ import torch
 from tiny_lm import gpt2, llama
 
 from poise.errors import ConfigError
-from poise.tune.relaxed import LossTerms, Relaxed, Row
+from poise.tune.relaxed import Relaxed
+from poise.tune.rows import LossTerms, Row
 
 ROWS = (
     Row((0, 5, 9, 77), (41, 9, 130, 12, 7), (55, 60), (3, 1)),

@@ -10,7 +10,7 @@ from poise.engines.torch_lm import TorchLM
 from poise.errors import ConfigError
 from poise.evals.tasks import load_task
 from poise.tune.race import Race
-from poise.tune.relaxed import LossTerms
+from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By, Kind, Source
 from poise.tune.step import Stepper, StepSettings
 
