@@ -18,6 +18,7 @@ from poise.cli.ask import ask
 from poise.cli.bench import bench
 from poise.cli.report import report
 from poise.cli.strategies import strategies
+from poise.cli.tune import tune
 from poise.errors import ConfigError, PoiseError
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (ask, bench, report, strategies):
+for command in (ask, bench, report, strategies, tune):
     app.command()(command)
 app.add_typer(lab.app, name="lab")
 app.add_typer(models.app, name="models")

@@ -1,0 +1,29 @@
+"""A tuned prompt as a file, for `--prompt`, for arms, and for `poise prompts`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from poise.evals.stats import wilson
+from poise.prompts import Measurement
+from poise.tune.archive import Measured
+from poise.tune.placing import BETWEEN
+
+_BRACED = re.compile(r"\{([^{}]*)\}")
+
+
+def prompt_file(id: str, text: str, parent: str, measured: tuple[Measured, str, str] | None = None) -> str:
+    """The file of a prompt that stands behind the question. `parent`: the text that it was made from; `measured`: the
+    outcome on the rows that judge, the model and the task. Braces of the text are written so that nothing is filled in.
+    """
+    lines = ["---", f"id: {id}", "version: 1", "description: Tuned by poise tune; put behind the question."]
+    lines += ["source: gradients over reasoning, Das et al. 2024, arXiv 2412.09722, with races on fresh answers"]
+    lines += [f"parent: {hashlib.sha256(parent.encode()).hexdigest()[:16]}"]
+    if measured:
+        one, model, task = measured
+        share = wilson(sum(one.right), len(one.right))
+        told = Measurement(model, share.mean, share.low, share.high, one.cost, len(one.right), task)
+        lines.append(f"measured {model.replace(':', ' ')}: {told.told()}")
+    body = _BRACED.sub(r"{{\1}}", text)
+    return "\n".join([*lines, "---", "# user", f"{{question}}{BETWEEN}{body}", ""])
