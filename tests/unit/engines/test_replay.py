@@ -22,9 +22,9 @@ from poise.evals.outcome import rows_of
 from poise.lab.pool import read_pool
 from poise.lab.rollouts import record
 from poise.records import trace_from_json
-from poise.registry import scorers
 from poise.report.read import read
 from poise.report.table import show
+from poise.scorers import Scorers
 from poise.store.pool_dir import PoolDir, PooledDraw, PoolSettings, prompt_hash
 from poise.store.run_dir import CONFIG, TRACES, RunDir
 from poise.testing import check_engine, virtual
@@ -210,7 +210,7 @@ def run(pool, folder, task, *arms, seed=SEED, engine=None, parallel=None, limit=
     settings = BenchSettings((task,), arms_of(arms), limit, seed, parallel)
     settings = replace(settings, arms=tuple(replace(each, sampling=Sampling(max_tokens=64)) for each in settings.arms))
     store = RunDir(folder)
-    summary = asyncio.run(bench(settings, {"main": engine or Replay(pool)}, scorers(), store))
+    summary = asyncio.run(bench(settings, {"main": engine or Replay(pool)}, Scorers(), store))
     return store, summary
 
 
