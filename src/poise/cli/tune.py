@@ -18,9 +18,9 @@ PROMPT = "prompt.md"
 
 def tune(
     task: Annotated[str, typer.Option(help="A task, such as gsm_symbolic:templates=0-84 or my.jsonl.")],
-    prompt: Annotated[str, typer.Option(help="The text to begin with; it stands behind the question.")] = (
-        "Let's think step by step."
-    ),
+    prompt: Annotated[
+        str, typer.Option(help="The text to begin with, behind the question. [zero-shot chain of thought]")
+    ] = "",
     engine: Annotated[str, typer.Option(help="An engine with weights: torch, or torch:MODEL.")] = "torch",
     run: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run there is gone on with.")] = Path(
         "runs/tune"
@@ -46,14 +46,14 @@ def tune(
     RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried.
     """
     from poise.tune.budget import TuneBudget
-    from poise.tune.optimizer import TuneSettings
+    from poise.tune.optimizer import TuneSettings, initial
     from poise.tune.step import StepSettings
 
     given = {"calls": calls, "tokens": tokens, "seconds": None if minutes is None else 60 * minutes}
     if all(value is None for value in given.values()):
         given["seconds"] = 120.0 if quick else 600.0
     budget = TuneBudget(calls, tokens, given["seconds"])
-    settings = TuneSettings(prompt, budget, StepSettings(_by(by), reasoning_tokens=reasoning), seed=seed)
+    settings = TuneSettings(prompt or initial(), budget, StepSettings(_by(by), reasoning_tokens=reasoning), seed=seed)
     problem = _problem(task, (learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
     tuned = resumable(_tune(engine, problem, settings, run), run)
     _tell(tuned, problem, run, engine)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 STEPS, DEV, RESULT = "steps.jsonl", "dev.jsonl", "result.json"
 FINALISTS = 5
 """Prompts besides the initial one that are judged at the end: the last that were accepted."""
+
+
+def initial() -> str:
+    """The prompt to begin with where none is given: zero-shot chain of thought (Kojima et al. 2022, 2205.11916)."""
+    return Path(__file__).with_name("initial.txt").read_text(encoding="utf-8").strip()
 
 
 class TuneDir(RunDir):

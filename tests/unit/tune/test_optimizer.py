@@ -10,7 +10,7 @@ from poise.errors import ConfigError
 from poise.evals.tasks import load_task
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent, TuneBudget
-from poise.tune.optimizer import STEPS, Problem, TuneDir, TuneSettings, _finalists, _tuned, optimise
+from poise.tune.optimizer import STEPS, Problem, TuneDir, TuneSettings, _finalists, _tuned, initial, optimise
 from poise.tune.race import Race
 from poise.tune.step import StepSettings
 
@@ -115,3 +115,8 @@ def test_questions_judge_or_teach(task):
         Problem(task, items[:4], items[3:])
     with pytest.raises(ConfigError, match="judge"):
         Problem(task, items, ())
+
+
+def test_the_prompt_to_begin_with_is_one_line():
+    assert initial().endswith(".")
+    assert "\n" not in initial()
