@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from poise.core import Thinking, ThinkingMode
-from poise.engines.torch_worker import Draw, Mail, Worker
+from poise.engines.torch_worker import Draw, Mail, Worker, pieces
 from poise.models.quiet_star.gates import Gate
 
 _THOUGHTS, _CHECKS = 0x5EED_7407, 0x5EED_C4EC  # set such numbers apart from those of the text
@@ -23,9 +23,12 @@ class ThinkingWorker(Worker):
         return draw.call.sampling.thinking or self._thinking
 
     def _step(self, decoder: Any, mail: Mail) -> None:
-        """Draws that draft go on by a round, the others by one token."""
+        """Draws that draft go on by a round, the others by one token: all at once where nobody drafts."""
         import torch
 
+        if not any(self._way(draw).mode is ThinkingMode.AMORTISED for draw in self._draws):
+            super()._step(decoder, mail)
+            return
         groups: dict[int, list[int]] = {}
         for row, draw in enumerate(self._draws):
             way = self._way(draw)
@@ -100,11 +103,8 @@ class ThinkingWorker(Worker):
 
     def _tell(self, decoder: Any, mail: Mail, draw: Draw, choice: Any, spent: int) -> bool:
         """Send the tokens of a round, all that was thought with the first; whether the draw is done."""
-        tokens, logprobs = choice.tokens.tolist(), choice.logprobs.tolist()
-        tops = choice.alternatives.tolist() if choice.alternatives is not None else [()] * len(tokens)
-        thoughts = [spent] + [0] * (len(tokens) - 1)
-        for token, logprob, top, thought in zip(tokens, logprobs, tops, thoughts, strict=True):
-            delta = self._delta(decoder.limit, draw, token, (logprob, top), thought)
+        for place, (token, logprob, top) in enumerate(pieces(choice)):
+            delta = self._delta(decoder.limit, draw, token, (logprob, top), 0 if place else spent)
             mail.add(draw.call, delta)
             if delta.finish:
                 return True

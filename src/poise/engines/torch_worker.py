@@ -7,7 +7,7 @@ import asyncio
 import collections
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -252,10 +252,8 @@ class Worker:
         draws = [self._draws[row] for row in rows]
         logits, thought = self.reconsider(decoder, logits, states, rows)
         choice = choose(logits, [d.call.sampling for d in draws], [d.dice.number(d.count) for d in draws])
-        tokens, logprobs = choice.tokens.tolist(), choice.logprobs.tolist()
-        tops = choice.alternatives.tolist() if choice.alternatives is not None else [()] * len(draws)
         done = []
-        for row, draw, token, logprob, top, spent in zip(rows, draws, tokens, logprobs, tops, thought, strict=True):
+        for row, draw, (token, logprob, top), spent in zip(rows, draws, pieces(choice), thought, strict=True):
             delta = self._delta(decoder.limit, draw, token, (logprob, top), spent)
             mail.add(draw.call, delta)
             if delta.finish:
@@ -300,6 +298,13 @@ class Worker:
         with self._ready:
             decoder.retire(row, self._draws)
             call.ended += 1
+
+
+def pieces(choice: Any) -> Iterator[tuple[int, float, Sequence[float]]]:
+    """Chosen tokens one by one, each with its logprob and those of the likeliest."""
+    tokens = choice.tokens.tolist()
+    tops = choice.alternatives.tolist() if choice.alternatives is not None else [()] * len(tokens)
+    return zip(tokens, choice.logprobs.tolist(), tops, strict=True)
 
 
 def _until_stop(before: str, piece: str, stops: Sequence[str]) -> tuple[str, bool]:

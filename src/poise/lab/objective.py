@@ -10,7 +10,17 @@ from torch import Tensor
 _ROWS = 512
 
 
-class TokenLosses(torch.autograd.Function):
+class _Stored(torch.autograd.Function):
+    """A loss a row whose gradient with respect to the hidden states was found in the forward pass."""
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+        """The stored gradient, scaled row by row."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
+
+
+class TokenLosses(_Stored):
     """Cross-entropy of hidden states [n, width] against token ids [n], one each, by a head [vocabulary, width] that is
     not trained. Memory: one chunk of logits. The gradient with respect to the hidden states is found in the forward
     pass, so the head's products run once."""
@@ -31,12 +41,6 @@ class TokenLosses(torch.autograd.Function):
         ctx.save_for_backward(gradient)
         return found
 
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
-        """The stored gradient, scaled row by row."""
-        (gradient,) = ctx.saved_tensors
-        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
-
 
 def token_losses(hidden: Tensor, targets: Tensor, head: Tensor) -> Tensor:
     """Cross-entropy of each token, [n] in nats. See TokenLosses."""
@@ -44,7 +48,7 @@ def token_losses(hidden: Tensor, targets: Tensor, head: Tensor) -> Tensor:
     return losses
 
 
-class SoftLosses(torch.autograd.Function):
+class SoftLosses(_Stored):
     """Cross-entropy of hidden states [n, width] against what the head makes of a teacher's states [n, width], one each.
     Memory and cost: twice those of TokenLosses."""
 
@@ -61,12 +65,6 @@ class SoftLosses(torch.autograd.Function):
             gradient[rows] = (logs.exp_() - wanted).to(head.dtype) @ head
         ctx.save_for_backward(gradient)
         return found
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
-        """The stored gradient, scaled row by row; the teacher has none."""
-        (gradient,) = ctx.saved_tensors
-        return gradient * outputs[0][:, None].to(gradient.dtype), None, None
 
 
 def soft_losses(hidden: Tensor, teacher: Tensor, head: Tensor) -> Tensor:

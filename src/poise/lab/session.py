@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poise.errors import ConfigError
 from poise.lab.batches import Encoded, encoded
 from poise.lab.data import Example, examples_of
 from poise.lab.recipe import Recipe
 from poise.lab.training_run import TrainingRun
+from poise.models import extra
 from poise.models.dense import DenseModel, load_dense
 
 if TYPE_CHECKING:
     from poise.lab.train import Progress, Training
     from poise.models.adapter import Adapter
 
-_PACKAGES = ("torch", "transformers", "peft", "safetensors")
+_PACKAGES = (*extra.READING, "peft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,5 @@ def by_loss(recipe: Recipe, validation: Sequence[Example]) -> dict[str, list[Exa
 
 
 def require_torch() -> None:
-    """ConfigError, with the line that installs it, where the torch extra is missing."""
-    for package in _PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise ConfigError("lab", f"{package} is not installed", 'pip install "poise[torch]"')
+    """ConfigError, with the line that installs it, where something that a training takes is missing."""
+    extra.require_torch("lab", _PACKAGES)

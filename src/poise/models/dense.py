@@ -205,3 +205,9 @@ def permuted(weights: Any, heads: int) -> Any:
     """The inverse of `unpermuted`."""
     half = weights.shape[0] // heads // 2
     return weights.reshape(heads, 2, half, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
+
+
+def body_of(model: Any) -> Any:
+    """A causal model without its head, LoRA layers of peft included."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return inner.base_model

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import threading
 from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from poise.core import Ability, Path, Request, Role, Score
-from poise.errors import ConfigError
+from poise.models.extra import require_torch
 
 if TYPE_CHECKING:
     from poise.scoring.marking import Marking
 
-_PACKAGES = ("torch", "transformers", "safetensors")
 _EMPTY = Score(0.0, failure="an empty draft")
 MATH_SHEPHERD = "peiyi9979/math-shepherd-mistral-7b-prm"
 
@@ -52,9 +50,7 @@ class ProcessRewardModel:
 
     def ready(self) -> None:
         """Raises ConfigError without the torch extra, and for a model that nobody can know by its name."""
-        for package in _PACKAGES:
-            if importlib.util.find_spec(package) is None:
-                raise ConfigError(f"scorer {self.name}", f"{package} is not installed", 'pip install "poise[torch]"')
+        require_torch(f"scorer {self.name}")
         from poise.models.find import check_name
 
         check_name(self._model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import threading
 from collections.abc import Sequence
 from enum import Enum
@@ -11,14 +10,13 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, ClassVar
 
 from poise.core import Ability, Path, Prompt, Request, Role, Score
-from poise.errors import ConfigError
+from poise.models.extra import require_torch
 from poise.scoring.verifier import text_of
 
 if TYPE_CHECKING:
     from poise.models.turns import Text
     from poise.scoring.thoughtful import Thoughtful
 
-_PACKAGES = ("torch", "transformers", "safetensors")
 _EMPTY = Score(0.0, failure="an empty draft")
 
 
@@ -52,9 +50,7 @@ class QuietStarScorer:
 
     def ready(self) -> None:
         """Raises ConfigError without the torch extra, and for a folder that holds no thoughts."""
-        for package in _PACKAGES:
-            if importlib.util.find_spec(package) is None:
-                raise ConfigError(f"scorer {self.name}", f"{package} is not installed", 'pip install "poise[torch]"')
+        require_torch(f"scorer {self.name}")
         from poise.models.quiet_star.files import check_quiet_star
 
         check_quiet_star(self._folder)

@@ -6,7 +6,6 @@ Trained by `poise lab verifier` on outcomes of the policy's own draws, read out 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import Path as FilePath
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from poise.core import Ability, Finish, Path, Request, Role, Score
 from poise.errors import ConfigError
+from poise.models.extra import require_torch
 from poise.models.turns import Text
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from poise.scoring.reading import Reading
 
 HEADS = FilePath(__file__).parent.parent / "models" / "heads"
-_PACKAGES = ("torch", "transformers", "safetensors")
 _EMPTY = Score(0.0, failure="an empty draft")
 
 
@@ -74,9 +73,7 @@ class Verifier:
     def _ready_head(self) -> Head:
         if self._head is not None:
             return self._head
-        for package in _PACKAGES:
-            if importlib.util.find_spec(package) is None:
-                raise ConfigError(f"scorer {self.name}", f"{package} is not installed", 'pip install "poise[torch]"')
+        require_torch(f"scorer {self.name}")
         from poise.models.find import check_name
         from poise.models.head import load_head
 

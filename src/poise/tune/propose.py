@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
+from poise.tune.padded import padded
 
 LOOKAHEAD = 5
 """Tokens of the prompt behind a candidate that tell whether it fits in front of them."""
@@ -49,7 +50,7 @@ class Proposer:
     ) -> list[int]:
         """From both sides: the `count` tokens of the largest log p(c | what is before) + log p(the next tokens of the
         prompt | ..., c), mean over rows, out of the `pool` that are likeliest from the left. The prompt's own token
-        comes first. Cost: one forward pass over the rows, and one over rows x pool where prompt stands behind."""
+        comes first. Cost: one forward pass over the rows, and `pool` more where prompt stands behind."""
         if count < 1 or pool < count:
             raise ConfigError("count", count, f"1 to pool = {pool}")
         left = self._next([[*before, *prompt[:place]] for before in befores]).mean(0)
@@ -89,10 +90,7 @@ class Proposer:
         return torch.stack(found)
 
     def _logits(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        device = self._model.get_input_embeddings().weight.device
-        longest = max(map(len, texts))
-        ids = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts], device=device)
-        there = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
+        ids, there = padded(texts, self._model.get_input_embeddings().weight.device)
         logits: Tensor = self._model(input_ids=ids, attention_mask=there, use_cache=False).logits
         return logits, there.sum(1)
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from poise.errors import ConfigError
+from poise.models.dense import body_of
+from poise.tune.padded import padded
 from poise.tune.rows import LossTerms, Row
 
 
@@ -29,8 +31,7 @@ class Relaxed:
     def __init__(self, model: Any, terms: LossTerms = LossTerms()) -> None:
         self._model, self._terms = model, terms
         self._embeddings: Tensor = model.get_input_embeddings().weight.detach()
-        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self._body = inner.base_model
+        self._body = body_of(model)
 
     def slopes(self, rows: Sequence[Row], prompt: Sequence[int], place: int, candidates: Sequence[int]) -> Slopes:
         """Where token `place` of the prompt should go: the more negative a candidate's number, the more it is expected
@@ -56,9 +57,7 @@ class Relaxed:
         """The loss of each row [n] where token `place` is a mix of the candidates by weights [n, candidates]."""
         device = self._embeddings.device
         texts = [[*row.before, *prompt, *row.behind, *row.answer] for row in rows]
-        longest = max(map(len, texts))
-        ids = torch.tensor([text + [0] * (longest - len(text)) for text in texts], device=device)
-        there = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
+        ids, there = padded(texts, device)
         slots = torch.tensor([len(row.before) + place for row in rows], device=device)
         mixed = weights @ self._embeddings[torch.tensor(candidates, device=device)]
         spread = functional.embedding(ids, self._embeddings)

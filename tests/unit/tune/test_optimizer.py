@@ -3,11 +3,8 @@
 import json
 
 import pytest
-from tiny_lm import dense, llama
 
-from poise.engines.torch_lm import TorchLM
 from poise.errors import ConfigError
-from poise.evals.tasks import load_task
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.optimizer import STEPS, Problem, TuneDir, TuneSettings, _finalists, _tuned, initial, optimise
@@ -16,21 +13,6 @@ from poise.tune.step import StepSettings
 
 SETTINGS = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=4, race=Race(block=2, most=2))
 PROMPT = "Go on."
-
-
-@pytest.fixture
-async def engine():
-    made = TorchLM(dense(llama()), slots=16, context=256)
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def task(tmp_path):
-    path = tmp_path / "sums.jsonl"
-    rows = ({"question": f"What is {k} + 1?", "answer": str(k + 1), "kind": "number"} for k in range(12))
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return load_task(str(path))
 
 
 async def run(engine, task, folder, budget, prompt=PROMPT, seed=0, watch=lambda progress: None):

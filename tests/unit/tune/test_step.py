@@ -1,14 +1,10 @@
 """One step on a tiny model: what is tried, what it costs, and that it repeats."""
 
 import dataclasses
-import json
 
 import pytest
-from tiny_lm import dense, llama
 
-from poise.engines.torch_lm import TorchLM
 from poise.errors import ConfigError
-from poise.evals.tasks import load_task
 from poise.tune.race import Race
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By, Kind, Source
@@ -16,21 +12,6 @@ from poise.tune.step import Stepper, StepSettings
 
 SETTINGS = StepSettings(rows=3, candidates=5, tries=3, reasoning_tokens=6, race=Race(block=3, most=6))
 PROMPT = "Think it over."
-
-
-@pytest.fixture
-async def engine():
-    made = TorchLM(dense(llama()), slots=16, context=256)
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def task(tmp_path):
-    path = tmp_path / "sums.jsonl"
-    rows = ({"question": f"What is {k} + 1?", "answer": str(k + 1), "kind": "number"} for k in range(12))
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return load_task(str(path))
 
 
 def stepper(engine, task, settings=SETTINGS, seed=0):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
+from poise.models.dense import body_of
 from poise.models.llama import LayerForward, through, view_of
 from poise.models.quiet_star.config import Bound, QuietStarConfig
 from poise.models.quiet_star.gates import Gate
@@ -80,7 +81,8 @@ class QuietStar(nn.Module):
     def states(self, embeddings: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         """The last hidden states [batch, length, width], after the final norm, of embeddings [batch, length, width] at
         positions [batch, length]; mask [1 or batch, 1, length, keys] is added to the scores; keys go into the cache."""
-        said = self._body()(
+        body = body_of(self.model)
+        said = body(
             inputs_embeds=embeddings,
             attention_mask=mask,
             position_ids=positions,
@@ -95,14 +97,10 @@ class QuietStar(nn.Module):
         llama = view_of(self.model) if forward else None
         if llama and forward:
             return through(llama, embeddings, positions, mask.float(), forward)
-        said = self._body()(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False)
+        body = body_of(self.model)
+        said = body(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False)
         found: Tensor = said.last_hidden_state
         return found
-
-    def _body(self) -> Any:
-        """The model without its head, LoRA layers included."""
-        inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        return inner.base_model
 
     def logits(self, states: Tensor) -> Tensor:
         """What the model's head makes of states."""
