@@ -15,7 +15,7 @@ from poise.engines.limit import limited
 from poise.engines.llamacpp_process import Address, ServerProcess
 from poise.engines.openai_http import OpenAIHTTP, Timeouts
 from poise.engines.wrapper import Bill
-from poise.errors import ConfigError
+from poise.errors import ConfigError, EngineUnreachable
 from poise.models import ModelFile, locate
 from poise.seams import Engine, Stream
 
@@ -82,6 +82,9 @@ class LlamaCpp:
         try:
             async for delta in stream:
                 yield delta
+        except EngineUnreachable:
+            await asyncio.to_thread(self._process.await_end)  # so that the next call starts another server
+            raise
         finally:
             await bill.close(stream)
 

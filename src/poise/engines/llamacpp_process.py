@@ -67,6 +67,13 @@ class ServerProcess:
         with self._lock:
             return self.running or self._launch()
 
+    def await_end(self, seconds: float = 2.0) -> None:
+        """Wait a moment for a server that cannot be reached to be gone: a killed process closes its port first, then
+        gives its memory back, and until it has, it seems to run. Blocks: call it in a thread."""
+        if self._child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(seconds)
+
     def stop(self) -> None:
         """End the server and give its memory back; harmless when it does not run. A start under way ends too."""
         self._stopping = True
