@@ -44,7 +44,10 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all cores]")] = None,
     knob: Annotated[
-        list[str] | None, typer.Option(help="A setting of the recipe, set anew: NAME=VALUE, such as tokens=3000000.")
+        list[str] | None,
+        typer.Option(
+            help="A setting of the recipe, set anew: NAME=VALUE, such as tokens=3000000, quiet_star.n_ahead=9."
+        ),
     ] = None,
 ) -> None:
     """Train a LoRA adapter by a recipe, on a laptop and in sittings; under quiet-star, with thoughts.

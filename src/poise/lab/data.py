@@ -128,5 +128,5 @@ def _example(source: Source, item: Item, text: str, rng: random.Random) -> Examp
     names, weights = zip(*source.prompts, strict=True)
     name = rng.choices(names, weights)[0]
     prompt = prompts.load(name).render(Request.ask(item.question, item.kind))
-    answer = text.rpartition("#### ")[2] if name == "direct" else text
+    answer = text.rpartition("#### ")[2] if source.values or name == "direct" else text
     return Example(prompt, answer, item.question, item.cluster, source.task)

@@ -26,14 +26,15 @@ FOLDER = Path(__file__).parent / "recipes"
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where examples come from: a task spec as benchmarks write it, `count` items of `seed`, and how often each prompt
-    wraps them (weights). `direct` prompts are answered by the value alone. `validation`: the first so
-    many items are held out, and the `count` after them are trained on."""
+    wraps them (weights). `direct` prompts are answered by the value alone; with `values`, so are all. `validation`: the
+    first so many items are held out, and the `count` after them are trained on."""
 
     task: str
     count: int
     seed: int = 1
     validation: int = 0
     prompts: tuple[tuple[str, float], ...] = (("bare", 1.0),)
+    values: bool = False
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.validation < 0 or self.count + self.validation < 1:
@@ -88,6 +89,7 @@ class Recipe:
             raise ConfigError("source", self.sources, "at least one [[source]] with examples to train on")
 
 
+_THOUGHTS = "quiet_star."
 _TABLES = ("sources", "quiet_star", "hash")
 _KNOBS = tuple(each.name for each in dataclasses.fields(Recipe) if each.name not in _TABLES)
 
@@ -124,9 +126,17 @@ def read_recipe(name: str) -> Recipe:
 
 
 def with_knobs(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
-    """The recipe with some knobs set anew (texts are read as the knob's type); its hash stays that of the file.
-    Raises UnknownName or ConfigError."""
-    return dataclasses.replace(recipe, **_knobs(values, "the recipe", _KNOBS))
+    """The recipe with some knobs set anew (texts are read as the knob's type), those of thoughts as `quiet_star.KNOB`;
+    its hash stays that of the file. Raises UnknownName or ConfigError."""
+    own = {name: value for name, value in values.items() if not name.startswith(_THOUGHTS)}
+    deeper = {name.removeprefix(_THOUGHTS): value for name, value in values.items() if name not in own}
+    changed = dataclasses.replace(recipe, **_knobs(own, "the recipe", _KNOBS))
+    if not deeper:
+        return changed
+    if changed.quiet_star is None:
+        raise ConfigError(f"{_THOUGHTS}{min(deeper)}", deeper[min(deeper)], "a recipe with a [quiet_star] table")
+    settings = knobs.convert(QuietStarSettings, deeper, "quiet_star")
+    return dataclasses.replace(changed, quiet_star=dataclasses.replace(changed.quiet_star, **settings))
 
 
 def _knobs(values: Mapping[str, object], where: str, known: tuple[str, ...]) -> dict[str, Any]:

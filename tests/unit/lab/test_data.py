@@ -78,6 +78,15 @@ def test_prompts_wrap_questions_by_their_weights():
     assert all(answer.lstrip("-").isdigit() for answer in direct)
 
 
+def test_values_are_the_answer_whatever_the_prompt():
+    found = examples_of(recipe(Source("chain_sum", 20, values=True, prompts=(("bare", 1), ("cot", 1)))), {})
+    worked = examples_of(recipe(Source("chain_sum", 20, prompts=(("bare", 1), ("cot", 1)))), {})
+    assert all(example.answer.lstrip("-").isdigit() for example in found.training)
+    assert {example.question: f"#### {example.answer}" for example in found.training} == {
+        example.question: example.answer.splitlines()[-1] for example in worked.training
+    }
+
+
 def test_a_file_stands_in_for_the_hub(gsm8k):
     found = examples_of(recipe(Source("gsm8k:split=train", 20, validation=4)), {"gsm8k": gsm8k})
     assert (len(found.training), len(found.validation)) == (20, 4)

@@ -5,7 +5,7 @@ import torch
 from tiny_lm import llama, tokenizer
 
 from poise.errors import ConfigError
-from poise.lab.quiet_star.objective import advantages, quiet_star_loss
+from poise.lab.quiet_star.objective import advantages, quiet_star_loss, thinking_places
 from poise.lab.quiet_star.settings import LossWeights
 from poise.models.quiet_star.config import QuietStarConfig
 from poise.models.quiet_star.model import QuietStar
@@ -13,6 +13,7 @@ from poise.models.quiet_star.thoughts import parallel
 
 IDS = torch.tensor([[5, 9, 77, 41, 9, 130, 12, 1], [200, 3, 3, 18, 99, 7, 250, 1]])
 COUNTED = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0, 0, 0]], dtype=torch.bool)
+EVERY = torch.arange(IDS.shape[1]).expand(len(IDS), -1)
 CONFIG = QuietStarConfig(n_ahead=5, n_ahead_talk=3, n_passes=2)
 
 
@@ -32,11 +33,11 @@ def numbers(seed=0):
 
 
 def nll(model, state, token):
-    return float(-torch.log_softmax(model.logits(state).float(), -1)[token])
+    return float(-torch.log_softmax(model.logits(state).float(), -1)[token].detach())
 
 
 def test_it_is_what_it_says(model):
-    found = quiet_star_loss(model, (IDS, COUNTED), numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
+    found = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
     ids, counted = (part.repeat_interleave(CONFIG.n_passes, 0) for part in (IDS, COUNTED))
     with torch.no_grad():
         told = parallel(model, ids, numbers())
@@ -69,15 +70,15 @@ def test_it_is_what_it_says(model):
 
 
 def test_gradients_reach_thoughts_marks_and_mixing(model):
-    quiet_star_loss(model, (IDS, COUNTED), numbers(), LossWeights()).total.backward()
+    quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights()).total.backward()
     for parameter in (model.start, model.end, *model.mixer.parameters()):
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
 
 
 def test_a_filler_reinforces_nothing(model):
-    one = quiet_star_loss(model, (IDS, COUNTED), numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
-    other = quiet_star_loss(model, (IDS, COUNTED), numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
+    one = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
+    other = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
     assert float(one.total.detach()) == pytest.approx(float(other.total.detach()))
 
 
@@ -89,7 +90,7 @@ def test_advantages_are_above_the_mean_of_their_own_passes():
 
 def test_nothing_to_predict_is_refused(model):
     with pytest.raises(ConfigError, match="counted"):
-        quiet_star_loss(model, (IDS, torch.zeros_like(COUNTED)), numbers(), LossWeights())
+        quiet_star_loss(model, (IDS, torch.zeros_like(COUNTED), EVERY), numbers(), LossWeights())
     for knob, bad in (("base_loss_beta", -1.0), ("reinforce_temperature", 0.0), ("policy_loss_beta", float("nan"))):
         with pytest.raises(ConfigError, match=knob):
             LossWeights(**{knob: bad})
@@ -100,7 +101,7 @@ def test_distillation_teaches_the_base_alone(model):
     for parameter in model.model.parameters():
         parameter.requires_grad_(True)
     weights = LossWeights(0.0, 0.0, 0.0, distil_loss_beta=1.0)
-    quiet_star_loss(model, (IDS, COUNTED), numbers(), weights).total.backward()
+    quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), weights).total.backward()
     body = [parameter for name, parameter in model.model.named_parameters() if "layers" in name]
     made = [parameter.grad.clone() for parameter in body]
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.mixer.parameters())
@@ -113,3 +114,58 @@ def test_distillation_teaches_the_base_alone(model):
     (-(wanted * logs).sum(-1)[where].mean()).backward()
     for parameter, gradient in zip(body, made, strict=True):
         torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-3)
+
+
+def test_places_without_anything_to_predict_are_not_needed(model):
+    """Leaving out the thoughts that nothing is said by changes no loss."""
+    few = torch.tensor([[0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 6, 7]])  # the talk of the others holds no counted token
+    rolls = numbers()
+    at = few.repeat_interleave(CONFIG.n_passes, 0)
+    same = rolls.gather(1, at[..., None].expand(-1, -1, rolls.shape[-1]))
+    whole = quiet_star_loss(model, (IDS, COUNTED, EVERY), rolls, LossWeights())
+    part = quiet_star_loss(model, (IDS, COUNTED, few), same, LossWeights())
+    assert float(part.total.detach()) == pytest.approx(float(whole.total.detach()), abs=1e-6)
+    assert (part.first, part.mixed, part.reward) == pytest.approx((whole.first, whole.mixed, whole.reward), abs=1e-6)
+
+
+def test_thoughts_distil_at_the_places_that_think(model):
+    few, weights = torch.tensor([[1, 3], [2, 3]]), LossWeights(0.0, 0.0, 0.0, 3.0, 1.0)
+    rolls = numbers()[:, :2]
+    found = quiet_star_loss(model, (IDS, COUNTED, few), rolls, weights).total.detach()
+    told = parallel(model, *(part.repeat_interleave(2, 0) for part in (IDS,)), rolls, at=few.repeat_interleave(2, 0))
+    losses = []
+    for row, places in enumerate(few.repeat_interleave(2, 0).tolist()):
+        for place, j in enumerate(places):
+            plain, mixed = (
+                torch.log_softmax(model.logits(state).float(), -1)
+                for state in (told.base[row, j], told.mixed[row, place, 0])
+            )
+            losses.append(float(-(mixed.exp() * plain).sum().detach()))
+    assert float(found) == pytest.approx(sum(losses) / len(losses), abs=1e-4)
+
+
+def test_the_places_that_think_have_something_to_predict():
+    dice = torch.Generator().manual_seed(1)
+    drawn = [thinking_places(COUNTED, 2, 3, dice) for _ in range(60)]
+    worth = [{0, 1, 2, 3, 4, 5, 6}, {0, 1, 2, 3}]  # tokens 2 to 7, and 1 to 4, are to be predicted, two at a time
+    for row in (0, 1):
+        seen = {int(place) for at in drawn for place in at[row]}
+        assert seen == worth[row]
+        assert all(at[row].tolist() == sorted(set(at[row].tolist())) for at in drawn)
+    full = thinking_places(COUNTED, 2, 6, dice)
+    assert set(full[1].tolist()) >= worth[1]
+    assert torch.equal(thinking_places(COUNTED, 2, 0, dice), EVERY)
+
+
+def test_the_state_after_a_thought_learns_alone(model):
+    found = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights(0, 0, 0, 3.0, 0, 1.0)).total.detach()
+    ids, counted = (part.repeat_interleave(2, 0) for part in (IDS, COUNTED))
+    losses = []
+    with torch.no_grad():
+        told = parallel(model, ids, numbers())
+    for row in range(len(ids)):
+        for j in range(ids.shape[1]):
+            for i in range(CONFIG.n_ahead_talk):
+                if j + 1 + i < ids.shape[1] and counted[row, j + 1 + i]:
+                    losses.append(nll(model, told.alone[row, j, i], ids[row, j + 1 + i]))
+    assert float(found) == pytest.approx(sum(losses) / len(losses), abs=1e-4)

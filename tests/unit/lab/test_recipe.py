@@ -50,6 +50,17 @@ def test_knobs_are_read_as_their_type_and_keep_the_hash(read):
     assert changed == wanted
 
 
+def test_knobs_of_thoughts_have_their_table_in_front():
+    recipe = read_recipe("quiet-star-quick")
+    changed = with_knobs(recipe, {"quiet_star.n_ahead": "6", "quiet_star.filler": ".", "tokens": "9"})
+    thoughts = dataclasses.replace(recipe.quiet_star, n_ahead=6, filler=".")
+    assert changed == dataclasses.replace(recipe, tokens=9, quiet_star=thoughts)
+    with pytest.raises(UnknownName, match="did you mean 'n_ahead'"):
+        with_knobs(recipe, {"quiet_star.n_ahed": "6"})
+    with pytest.raises(ConfigError, match=r"n_ahead: got '6'; allowed: a recipe with a \[quiet_star\] table"):
+        with_knobs(read_recipe("quick"), {"quiet_star.n_ahead": "6"})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "error", "hint"),
     [

@@ -32,31 +32,33 @@ class Losses:
 
 def quiet_star_loss(
     model: QuietStar,
-    texts: tuple[Tensor, Tensor],
+    texts: tuple[Tensor, Tensor, Tensor],
     numbers: Tensor,
     weights: LossWeights,
     filler: int | None = None,
     forward: LayerForward | None = None,
 ) -> Losses:
-    """Of `texts`: token ids [batch, length], and which of them [batch, length] are to be predicted well. `numbers`
-    [n_passes * batch, length, n]: by which thoughts are sampled, the passes of one text side by side. With `filler`
-    (see `parallel`) nothing is sampled, and so nothing reinforced. `forward`: see `retold`.
+    """Of `texts`: token ids [batch, length], which of them [batch, length] are to be predicted well, and where texts
+    think [batch, places] (`thinking_places`). `numbers` [n_passes * batch, places, n]: by which thoughts are sampled,
+    the passes of one text side by side. With `filler` (see `parallel`) nothing is sampled, and so nothing reinforced.
+    `forward`: see `retold`.
 
     The reward of a thought at place j is the sum over its talk of NLL without minus NLL with it; its advantage is what
     that is above the mean of the passes, and nothing where it is below. Raises ConfigError where nothing is counted.
-    Cost: n_passes * batch texts of 1 + columns passes, once to sample and once forward and backward."""
+    Cost: n_passes * batch texts, each its length and columns x places, once to sample and once forward and backward."""
     passes = model.config.n_passes
-    ids, counted = (part.repeat_interleave(passes, 0) for part in texts)
+    ids, counted, at = (part.repeat_interleave(passes, 0) for part in texts)
     if not bool(counted[:, 1:].any()):
         raise ConfigError("counted", 0, "at least one token after the first of a text")
     with torch.no_grad():
-        thoughts = parallel(model, ids, numbers, filler=filler).tokens
-    found = retold(model, ids, thoughts, forward)
-    talked = _valid(counted, model.config.n_ahead_talk)
+        thoughts = parallel(model, ids, numbers, filler=filler, at=at).tokens
+    found = retold(model, ids, thoughts, forward, at)
+    talked = _valid(counted, at, model.config.n_ahead_talk)
     head = model.model.get_output_embeddings().weight
     base = _spread(found.base[:, :-1], ids[:, 1:], counted[:, 1:], head)
-    mixed = _talk_losses(found, ids, talked, head)
-    saved = (_ahead(base, mixed.shape[-1]) - mixed).detach() * talked
+    targets = _behind(ids[:, 1:], at, talked.shape[-1])
+    mixed = _spread(found.mixed, targets, talked, head)
+    saved = (_behind(base.detach(), at, mixed.shape[-1]) - mixed).detach() * talked
     reward = saved.sum(-1)
     some = talked.any(-1)
     total = weights.base_loss_beta * base.sum() / counted[:, 1:].sum()
@@ -65,8 +67,14 @@ def quiet_star_loss(
         total = total + weights.policy_loss_beta * _policy(found, advantages(reward, passes), some, head, weights)
     if weights.distil_loss_beta:
         where = talked[..., 0]
-        taught = soft_losses(found.base[where].to(head.dtype), found.mixed[where][:, 0].to(head.dtype), head)
+        plain = _behind(found.base, at, 1)[:, :, 0]
+        taught = soft_losses(plain[where].to(head.dtype), found.mixed[where][:, 0].to(head.dtype), head)
         total = total + weights.distil_loss_beta * taught.mean()
+    if weights.thought_loss_beta:
+        total = (
+            total
+            + weights.thought_loss_beta * token_losses(found.alone[talked].to(head.dtype), targets[talked], head).mean()
+        )
     return Losses(
         total,
         float(base.detach().sum() / counted[:, 1:].sum()),
@@ -78,35 +86,41 @@ def quiet_star_loss(
     )
 
 
+def thinking_places(counted: Tensor, talk: int, most: int, dice: torch.Generator) -> Tensor:
+    """Places [batch, most, or the length if `most` is 0] of texts that are worth a thought: those with a token to
+    predict among the `talk` behind them, in order; any of them where there are more than `most`. Where there are fewer,
+    others fill up the row, which have nothing to say: nothing counts behind them."""
+    if not most or most >= counted.shape[1]:
+        return torch.arange(counted.shape[1], device=counted.device).expand(len(counted), -1)
+    every = torch.arange(counted.shape[1], device=counted.device).expand(len(counted), -1)
+    worth = _valid(counted, every, talk).any(-1)
+    order = torch.rand(counted.shape, generator=dice).to(counted.device) + 2 * worth
+    return order.topk(most).indices.sort(-1).values
+
+
 def advantages(reward: Tensor, passes: int) -> Tensor:
     """Rewards [passes * batch, length], passes of one text side by side, above the mean of their passes; 0 below it."""
     grouped = reward.view(-1, passes, reward.shape[-1])
     return (grouped - grouped.mean(1, keepdim=True)).clamp(min=0).view_as(reward)
 
 
-def _valid(counted: Tensor, talk: int) -> Tensor:
-    """[batch, length, talk]: whether token j + 1 + i of a text is there and counts."""
-    gone = torch.zeros_like(counted[:, :talk])
-    wide = torch.cat((counted, gone), 1)
-    return torch.stack([wide[:, 1 + i : 1 + i + counted.shape[1]] for i in range(talk)], -1)
+def _valid(counted: Tensor, at: Tensor, talk: int) -> Tensor:
+    """[batch, places, talk]: whether the token 1 + i behind a place is there and counts."""
+    return _behind(counted[:, 1:], at, talk)
+
+
+def _behind(values: Tensor, at: Tensor, talk: int) -> Tensor:
+    """Of each place what `values` [batch, length, ...] hold at it and behind it, [batch, places, talk, ...]; 0 beyond
+    the end."""
+    wide = torch.cat((values, values.new_zeros(len(values), 1, *values.shape[2:])), 1)
+    where = (at[..., None] + torch.arange(talk, device=at.device)).clamp(max=values.shape[1])
+    return wide[torch.arange(len(values), device=at.device)[:, None, None], where]
 
 
 def _spread(states: Tensor, targets: Tensor, where: Tensor, head: Tensor) -> Tensor:
     """Losses of the tokens that count, 0 for the others; in the shape of `where`."""
     losses = token_losses(states[where].to(head.dtype), targets[where], head)
     return torch.zeros(where.shape, device=losses.device).index_put((where,), losses)
-
-
-def _talk_losses(found: Thoughts, ids: Tensor, talked: Tensor, head: Tensor) -> Tensor:
-    length, talk = talked.shape[1:]
-    place = torch.arange(length, device=ids.device)[:, None] + 1 + torch.arange(talk, device=ids.device)
-    return _spread(found.mixed, ids[:, place.clamp(max=length - 1)], talked, head)
-
-
-def _ahead(base: Tensor, talk: int) -> Tensor:
-    """Of losses [batch, length - 1] those of each talk, [batch, length, talk]; 0 beyond the end."""
-    wide = torch.cat((base.detach(), torch.zeros(len(base), talk, device=base.device)), 1)
-    return torch.stack([wide[:, i : i + base.shape[1] + 1] for i in range(talk)], -1)
 
 
 def _policy(found: Thoughts, advantage: Tensor, some: Tensor, head: Tensor, weights: LossWeights) -> Tensor:

@@ -13,16 +13,19 @@ class LossWeights:
     """`base_loss_beta` and `mixed_loss_beta`: of the two cross-entropies; `policy_loss_beta`: of REINFORCE, whose
     log-probabilities are taken at `reinforce_temperature`; `distil_loss_beta`: of the cross-entropy of the next token
     without a thought against its distribution with one, which puts into the weights what thoughts know, so that they
-    can be left out (after Fast Quiet-STaR, arXiv 2505.17746). Raises ConfigError."""
+    can be left out (after Fast Quiet-STaR, arXiv 2505.17746); `thought_loss_beta`: of the cross-entropy of the talk by
+    the state after the thought alone (ours): what is mixed with a weight near zero hardly learns, and so its weight
+    stays there. Raises ConfigError."""
 
     base_loss_beta: float = 0.5
     mixed_loss_beta: float = 0.5
     policy_loss_beta: float = 1.0
     reinforce_temperature: float = 3.0
     distil_loss_beta: float = 0.0
+    thought_loss_beta: float = 0.0
 
     def __post_init__(self) -> None:
-        for knob in ("base_loss_beta", "mixed_loss_beta", "policy_loss_beta", "distil_loss_beta"):
+        for knob in (each.name for each in fields(self) if each.name.endswith("_beta")):
             if not getattr(self, knob) >= 0:
                 raise ConfigError(knob, getattr(self, knob), "0 or more")
         if not self.reinforce_temperature > 0:
@@ -32,21 +35,27 @@ class LossWeights:
 @dataclass(frozen=True, slots=True)
 class QuietStarSettings(QuietStarConfig):
     """See QuietStarConfig and LossWeights for most. `head_learning_rate`: of embeddings and mixing head, beside the
-    recipe's `learning_rate` of the adapter. `filler`: a text whose first token takes the place of every thought token,
-    which makes a pause-token model of it (Goyal et al. 2023, arXiv 2310.02226), the control. Raises ConfigError."""
+    recipe's `learning_rate` of the adapter. `places`: think at so many places of an example, chosen anew each time
+    among those with a token to predict in reach (0: at every place, as in the paper). `filler`: a text whose first
+    token takes the place of every thought token, which makes a pause-token model of it (Goyal et al. 2023, arXiv
+    2310.02226), the control. Raises ConfigError."""
 
     base_loss_beta: float = 0.5
     mixed_loss_beta: float = 0.5
     policy_loss_beta: float = 1.0
     reinforce_temperature: float = 3.0
     distil_loss_beta: float = 0.0
+    thought_loss_beta: float = 0.0
     head_learning_rate: float = 1e-3
+    places: int = 0
     filler: str = ""
 
     def __post_init__(self) -> None:
         super(QuietStarSettings, self).__post_init__()
         if not self.head_learning_rate > 0:
             raise ConfigError("head_learning_rate", self.head_learning_rate, "above 0")
+        if self.places < 0:
+            raise ConfigError("places", self.places, "1 or more, or 0 for every place")
         _ = self.weights  # checks what it is made of
 
     @property

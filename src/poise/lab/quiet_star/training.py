@@ -11,7 +11,7 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.lab.batches import Encoded
-from poise.lab.quiet_star.objective import Losses, quiet_star_loss
+from poise.lab.quiet_star.objective import Losses, quiet_star_loss, thinking_places
 from poise.lab.recipe import Recipe
 from poise.lab.train import Taken, Training, adapted, optimiser_of, restored
 from poise.lab.training_run import TrainingRun
@@ -29,6 +29,7 @@ class Thinking:
         if recipe.quiet_star is None:
             raise ConfigError("recipe.quiet_star", None, "a recipe with a [quiet_star] table")
         self.model, self.recipe, self.weights, self.filler = model, recipe, recipe.quiet_star.weights, filler
+        self.places = recipe.quiet_star.places
         self._fused: LayerForward | None = compiled() if view_of(model.model) else None
 
     def taken(self, lines: Sequence[Sequence[Encoded]], step: int) -> Taken:
@@ -48,8 +49,9 @@ class Thinking:
         ids, counted = (part.to(device) for part in rows_of(lines, self.recipe.longest))
         passes, config = self.model.config.n_passes, self.model.config
         dice = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step + 1)
-        numbers = torch.rand(passes * len(ids), ids.shape[1], config.thought_tokens, generator=dice).to(device)
-        return quiet_star_loss(self.model, (ids, counted), numbers, self.weights, self.filler, self._fused)
+        at = thinking_places(counted, config.n_ahead_talk, self.places, dice)
+        numbers = torch.rand(passes * len(ids), at.shape[1], config.thought_tokens, generator=dice).to(device)
+        return quiet_star_loss(self.model, (ids, counted, at), numbers, self.weights, self.filler, self._fused)
 
 
 def rows_of(lines: Sequence[Sequence[Encoded]], length: int) -> tuple[Tensor, Tensor]:
