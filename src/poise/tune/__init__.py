@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from poise.tune.budget import TuneBudget
     from poise.tune.compiled import Compiled
     from poise.tune.facade import Optimizer
+    from poise.tune.race import Race
     from poise.tune.step import StepSettings
 
-__all__ = ["Compiled", "Objective", "Optimizer", "StepSettings", "TuneBudget"]
+__all__ = ["Compiled", "Objective", "Optimizer", "Race", "StepSettings", "TuneBudget"]
 _HOMES = {
     "Compiled": "compiled",
     "Objective": "archive",
     "Optimizer": "facade",
+    "Race": "race",
     "StepSettings": "step",
     "TuneBudget": "budget",
 }

@@ -106,7 +106,8 @@ def starting(program: object) -> str:
 def _behind(prompt: PromptFile) -> str:
     """What stands behind the question of a prompt file with one turn and nothing to fill in."""
     texts = [turn.text for turn in prompt.turns]
-    if len(texts) != 1 or not texts[0].startswith(_QUESTION) or prompt.slots or "{format}" in texts[0]:
+    plain = len(texts) == 1 and texts[0].startswith(_QUESTION) and not prompt.slots and "{format}" not in texts[0]
+    behind = prompt.render(Request.ask(_MARK))[-1].text.removeprefix(_MARK).strip() if plain else ""
+    if not behind:
         raise ConfigError("program", prompt.id, "a prompt of one turn: the question, then a text without slots")
-    [message] = prompt.render(Request.ask(_MARK))
-    return message.text.removeprefix(_MARK).strip()
+    return behind
