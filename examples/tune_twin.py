@@ -9,7 +9,7 @@ import poise
 from poise.tune import Optimizer, Race, StepSettings, TuneBudget
 
 model, *server = sys.argv[1:] or ["default"]  # without a server the twin answers itself
-examples = [{"question": f"What is {k} + {k + 3}?", "answer": str(2 * k + 3)} for k in range(16)]
+examples = [{"question": f"What is {k} + {k + 3}?", "answer": str(2 * k + 3)} for k in range(12)]
 
 
 def right(example, prediction, trace=None):
@@ -25,7 +25,7 @@ optimizer = Optimizer(
     step=StepSettings(rows=2, tries=1, reasoning_tokens=24, race=Race(block=4, most=4)),  # leave out, in earnest
 )
 print("headroom  ", optimizer.headroom(trainset=examples, rows=4, draws=3).told())
-tuned = optimizer.compile("Let us think.", trainset=examples[:8], valset=examples[8:])
+tuned = optimizer.compile("Let us think.", trainset=examples[:6], valset=examples[6:])
 for point in tuned.pareto_front:
     print(f"accuracy   {point.accuracy.mean:.2f} at {point.tokens.mean:.0f} tokens: {point.measured.name!r}")
 print("prompt    ", repr(tuned.best), "with a gain that is shown" if tuned.shown else "as it was: no gain is shown")

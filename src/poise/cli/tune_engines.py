@@ -92,10 +92,10 @@ async def before(words: Words, problem: Problem, settings: TuneSettings) -> tupl
     """Whether there is anything to gain, and what the budget will mean."""
     from poise.tune.estimate import estimate, estimate_evolving
     from poise.tune.facade import with_weights
-    from poise.tune.headroom import headroom
+    from poise.tune.headroom import ROWS, headroom
 
     async with connected(words.spec) as live:
-        room = await headroom(live, problem, settings)
+        room = await headroom(live, problem.task, problem.learn[:ROWS], settings)
         if not words.evolves:
             return room, await estimate(with_weights(live), problem, settings)
         async with words.reflecting(live) as reflection:

@@ -15,7 +15,7 @@ from poise.errors import ConfigError, UnknownName
 from poise.evals.rows import Item
 from poise.evals.task_spec import kind_named, kind_of
 from poise.evals.tasks import Task
-from poise.tune.metric import Example, Metric, MetricTask, one_class
+from poise.tune.metric import Example, Metric, MetricTask, check_metric, one_class
 from poise.tune.optimizer import Problem
 
 _log = logging.getLogger(__name__)
@@ -51,19 +51,30 @@ def problem_of(metric: Task | Metric, trainset: Iterable[Any], valset: Iterable[
     """What a metric, or the grade of a task, makes of examples. Without a `valset` the half of the trainset that `seed`
     picks judges. Raises ConfigError for examples that cannot be used, sets that share a question, and, where a grade
     compares answers, a trainset whose answers are all the same (a metric of one's own is warned)."""
-    task = _task_of(metric)
     learn = read(trainset, "trainset")
     if valset is None:
         learn, judge = _halves(learn, seed)
     else:
         judge = read(valset, "valset")
+    task = task_of(metric, (*learn, *judge))
     items = tuple(each.item for each in learn)
-    check_answers(items, refuse=task is not None)
-    if task is None:
-        assert callable(metric)
-        both = (*learn, *judge)
-        task = MetricTask(metric, tuple(each.item for each in both), {each.item.id: each.example for each in both})
+    check_answers(items, refuse=not isinstance(task, MetricTask))
     return Problem(task, items, tuple(each.item for each in judge))
+
+
+def task_of(metric: Task | Metric, examples: Sequence[Read]) -> Task:
+    """The task that grades: itself, or by its bound `grade`, or one made of a metric and all examples that it is to
+    grade. Raises ConfigError for anything else, and for a metric that can grade nothing."""
+    owner: Any = getattr(metric, "__self__", None) if getattr(metric, "__name__", "") == "grade" else metric
+    if hasattr(owner, "grade") and hasattr(owner, "items"):
+        given: Task = owner
+        return given
+    if not callable(metric):
+        raise ConfigError("metric", metric, "a task, or a callable metric(example, prediction, trace=None)")
+    items = tuple(each.item for each in examples)
+    made = MetricTask(metric, items, {each.item.id: each.example for each in examples})
+    check_metric(made)
+    return made
 
 
 def check_answers(items: Sequence[Item], name: str = "trainset", *, refuse: bool = True) -> None:
@@ -74,17 +85,6 @@ def check_answers(items: Sequence[Item], name: str = "trainset", *, refuse: bool
     if refuse:
         raise ConfigError(name, f"{same} as the answer to all {len(items)}", "examples with different answers")
     _log.warning("%s: all %d answers are %r; a prompt that names it may look best", name, len(items), same)
-
-
-def _task_of(metric: object) -> Task | None:
-    """The task that grades; None for a metric of the user's own. A task's bound `grade` stands for the task."""
-    owner: Any = getattr(metric, "__self__", None) if getattr(metric, "__name__", "") == "grade" else metric
-    if hasattr(owner, "grade") and hasattr(owner, "items"):
-        task: Task = owner
-        return task
-    if not callable(metric):
-        raise ConfigError("metric", metric, "a task, or a callable metric(example, prediction, trace=None)")
-    return None
 
 
 def _halves(examples: Sequence[Read], seed: int) -> tuple[tuple[Read, ...], tuple[Read, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import KW_ONLY, dataclass, replace
@@ -22,9 +23,9 @@ from poise.tune.compiled import Compiled, Emitted, compiled, starting
 from poise.tune.emit import GRADIENTS, REFLECTION, tidy
 from poise.tune.estimate import Estimate, estimate, estimate_evolving
 from poise.tune.evolve import GEPA, EvolveDir, evolve
-from poise.tune.examples import problem_of
-from poise.tune.headroom import Headroom, headroom
-from poise.tune.metric import Metric, check_metric
+from poise.tune.examples import problem_of, read, task_of
+from poise.tune.headroom import DRAWS, ROWS, Headroom, headroom
+from poise.tune.metric import Metric
 from poise.tune.optimizer import Problem, Progress, TuneDir, TuneSettings, optimise
 from poise.tune.reflect import Reflection
 from poise.tune.rows import LossTerms
@@ -42,12 +43,12 @@ class Optimizer:
     """Looks for a prompt, behind the question, that an engine answers better with.
 
     `metric`: a task (or its `grade`), or a callable metric(example, prediction, trace=None) to a truth value or a
-    number from 0 to 1, of which .5 and more counts as right; a row that it raises for counts as failed. `engine`: a
-    word such as "torch:default", "URL MODEL", or an Engine, which is then left open. `budget`: one of calls, tokens and
-    seconds, for the search; the judgement comes on top (see `estimate`). `objectives`: what the front trades: accuracy,
-    tokens, seconds. `run_dir`: an unfinished run there is gone on with. `by`: mixed, gradient, likelihood or random,
-    for engines with weights (as `step` says, if empty), or gepa for any, with `reflection` as the engine that proposes
-    (the same, if it is None).
+    number from 0 to 1, of which .5 and more counts as right; a row that it raises for counts as failed; it is called
+    for one row at a time. `engine`: a word such as "torch:default", "URL MODEL", or an Engine, which is then left open.
+    `budget`: one of calls, tokens and seconds, for the search; the judgement comes on top (see `estimate`).
+    `objectives`: what the front trades: accuracy, tokens, seconds. `run_dir`: an unfinished run there is gone on with.
+    `by`: mixed, gradient, likelihood or random, for engines with weights (as `step` says, if empty), or gepa for any,
+    with `reflection` as the engine that proposes (the same, if it is None).
 
     The methods raise ConfigError for what cannot work before anything is spent, ModelError where weights cannot be had,
     StoreError where the run directory cannot be written. Each has a twin for async code: `acompile`, `aheadroom`,
@@ -115,21 +116,24 @@ class Optimizer:
         program: str | PromptFile | object = "",
         *,
         trainset: Iterable[Any],
-        rows: int = 20,
-        draws: int = 8,
+        rows: int = ROWS,
+        draws: int = DRAWS,
     ) -> Headroom:
-        """Whether there is anything to gain. Cost: draws + 1 calls a row, none of them of the budget."""
-        problem, settings = self._asked(program, trainset, None)
+        """Whether there is anything to gain, by `draws` draws of each of `rows` examples and a greedy one. Cost:
+        draws + 1 calls a row, none of them of the budget."""
+        examples, settings = read(trainset, "trainset"), self._settings(program)
+        task, items = task_of(self.metric, examples), [each.item for each in examples]
+        chosen = random.Random(self.seed).sample(items, max(0, min(rows, len(items))))
         async with opened(self.engine) as engine:
-            return await headroom(engine, problem, settings, rows, draws)
+            return await headroom(engine, task, chosen, settings, draws)
 
     def headroom(
         self,
         program: str | PromptFile | object = "",
         *,
         trainset: Iterable[Any],
-        rows: int = 20,
-        draws: int = 8,
+        rows: int = ROWS,
+        draws: int = DRAWS,
     ) -> Headroom:
         """`aheadroom` for code that is not async."""
         return _here(lambda: self.aheadroom(program, trainset=trainset, rows=rows, draws=draws), "aheadroom")
@@ -163,10 +167,11 @@ class Optimizer:
         self, program: object, trainset: Iterable[Any], valset: Iterable[Any] | None
     ) -> tuple[Problem, TuneSettings]:
         problem = problem_of(self.metric, trainset, valset, self.seed)
-        check_metric(problem.task, problem.learn)
-        step = step_by(self.by, self.step)
+        return problem, self._settings(program)
+
+    def _settings(self, program: object) -> TuneSettings:
         initial = tidy(starting(program))
-        return problem, TuneSettings(initial, self.budget, step, self.terms, self.seed)
+        return TuneSettings(initial, self.budget, step_by(self.by, self.step), self.terms, self.seed)
 
     def _reflects(self, engine: Engine) -> str | Engine:
         return engine if self.reflection is None else self.reflection

@@ -18,13 +18,16 @@ from poise.core import Prompt
 from poise.errors import ConfigError
 from poise.evals import stats
 from poise.evals.rows import Interval, Item
+from poise.evals.tasks import Task
 from poise.seams import Engine
 from poise.search import vote
 from poise.tune.budget import Spent
 from poise.tune.generate import Generated, generated
-from poise.tune.optimizer import Problem, TuneSettings
+from poise.tune.optimizer import TuneSettings
 from poise.tune.placing import messages
 
+ROWS, DRAWS = 20, 8
+"""Questions, and draws of each, where nothing else is asked for."""
 FLOOR, CEILING = 0.05, 0.95
 
 
@@ -80,22 +83,22 @@ class Headroom:
 
 
 async def headroom(
-    engine: Engine, problem: Problem, settings: TuneSettings, rows: int = 20, draws: int = 8
+    engine: Engine, task: Task, items: Sequence[Item], settings: TuneSettings, draws: int = DRAWS
 ) -> Headroom:
-    """Measure it for the initial prompt on `rows` of the questions to learn from. No row that fails raises. Raises
-    ConfigError for numbers that cannot work. Cost: draws + 1 calls a row."""
-    for name, value, least in (("rows", rows, 1), ("draws", draws, 2)):
+    """Measure it for the initial prompt on these questions. No row that fails raises. Raises ConfigError for numbers
+    that cannot work. Cost: draws + 1 calls a question."""
+    for name, value, least in (("rows", len(items), 1), ("draws", draws, 2)):
         if value < least:
             raise ConfigError(name, value, f"{least} or more")
-    items, sampling, began = problem.learn[:rows], settings.step.sampling, time.perf_counter()
+    sampling, began = settings.step.sampling, time.perf_counter()
     every = [item for item in items for _ in range(draws)]
     greedy = replace(sampling, temperature=0.0)
 
     def asked(item: Item) -> Prompt:
         return messages(item.question, settings.initial)
 
-    first = await generated(engine, problem.task, items, asked, greedy, settings.seed)
-    drawn = await generated(engine, problem.task, every, asked, sampling, settings.seed + 1)
+    first = await generated(engine, task, items, asked, greedy, settings.seed)
+    drawn = await generated(engine, task, every, asked, sampling, settings.seed + 1)
     found = measured(items, first, [drawn[start : start + draws] for start in range(0, len(drawn), draws)])
     return replace(found, spent=replace(found.spent, seconds=time.perf_counter() - began))
 

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from scripted_task import sums
+from scripted_task import WORD, engine, sums
 
 from poise.core import Kind, Sampling
 from poise.errors import ConfigError, ScorerError
@@ -11,7 +11,7 @@ from poise.evals.rows import Item
 from poise.evals.tasks import load_task
 from poise.tune.examples import problem_of, read
 from poise.tune.generate import generated
-from poise.tune.metric import MetricTask, Prediction, check_metric
+from poise.tune.metric import MetricTask, Prediction
 from poise.tune.placing import messages
 
 
@@ -137,9 +137,8 @@ def test_a_metric_that_raises_for_right_answers_is_refused_before_anything_is_sp
     def broken(example, prediction):
         raise KeyError("reasoning")
 
-    task = problem_of(broken, sums(5), None, 0)
     with pytest.raises(ConfigError, match="KeyError: 'reasoning', of a right answer"):
-        check_metric(task.task, task.learn)
+        problem_of(broken, sums(5), None, 0)
     once = iter([ValueError("no"), None])
 
     def flaky(example, prediction):
@@ -147,14 +146,14 @@ def test_a_metric_that_raises_for_right_answers_is_refused_before_anything_is_sp
             raise error
         return True
 
-    good = problem_of(flaky, sums(5), None, 0)
-    check_metric(good.task, good.learn)
+    assert len(problem_of(flaky, sums(6), None, 0).learn) == 3
 
 
 async def test_a_failed_grade_still_bills_its_tokens():
-    from scripted_task import engine
+    def picky(example, prediction):
+        return 1 / (0 if WORD not in prediction.text else 1)
 
-    made = problem_of(lambda example, prediction: 1 / 0, sums(3), sums(2, 10), 0)
+    made = problem_of(picky, [{**row, "answer": f"{WORD} {row['answer']}"} for row in sums(3)], sums(2, 10), 0)
     live = engine()
     told = await generated(
         live, made.task, made.learn, lambda item: messages(item.question, "Go."), Sampling(max_tokens=20), 0

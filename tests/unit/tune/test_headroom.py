@@ -19,6 +19,11 @@ def exact(example, prediction, trace=None):
     return example.answer == prediction.answer
 
 
+def room_of(live, metric, count, draws=8):
+    made = problem_of(metric, sums(count), sums(2, 90), 0)
+    return headroom(live, made.task, made.learn, settings(), draws)
+
+
 def settings(prompt="Go on."):
     return TuneSettings(prompt, TuneBudget(calls=100), StepSettings(reasoning_tokens=16))
 
@@ -59,7 +64,7 @@ def test_shares_of_known_outcomes():
 )
 async def test_what_is_said_of_a_model_whose_law_is_known(law, room, words):
     live = engine(**law)
-    found = await headroom(live, problem_of(exact, sums(30), sums(2, 90), 0), settings(), rows=25)
+    found = await room_of(live, exact, 25)
     assert found.room is room
     assert words in found.told()
     assert found.rows == 25
@@ -70,15 +75,14 @@ async def test_what_is_said_of_a_model_whose_law_is_known(law, room, words):
 
 async def test_few_rows_without_a_gap_tell_nothing():
     certain = Scripted(lambda asked: Script((("1" if "0 + 1" in asked else "0", 1.0),), (8, 8)))
-    found = await headroom(certain, problem_of(exact, sums(6), sums(2, 90), 0), settings())
+    found = await room_of(certain, exact, 6)
     assert (found.room, found.gap.mean) == (Room.UNSURE, 0.0)
     assert "too few questions" in found.told()
 
 
 async def test_failures_are_told_and_raise_nothing():
     away = Scripted(lambda asked: Script((("1", 1.0),), (8, 8), failure=1.0))
-    made = problem_of(exact, sums(4), sums(2, 90), 0)
-    found = await headroom(away, made, settings(), draws=2)
+    found = await room_of(away, exact, 4, draws=2)
     assert (found.failed, found.room) == (12, Room.FLOOR)
     assert found.told().startswith("nothing can be said: every answer failed; the first: scripted")
 
@@ -87,11 +91,13 @@ async def test_failures_are_told_and_raise_nothing():
             raise KeyError("gone")
         return True
 
-    some = await headroom(engine(), problem_of(picky, sums(4), sums(2, 90), 0), settings(), draws=2)
+    some = await room_of(engine(), picky, 4, draws=2)
     assert "(3 answers failed; the first: metric: KeyError: 'gone')" in some.told()
 
 
-@pytest.mark.parametrize(("changes", "field"), [({"draws": 1}, "draws"), ({"rows": 0}, "rows")])
-async def test_numbers_that_cannot_work_are_refused(changes, field):
-    with pytest.raises(ConfigError, match=field):
-        await headroom(engine(), problem_of(exact, sums(4), None, 0), settings(), **changes)
+async def test_numbers_that_cannot_work_are_refused():
+    made = problem_of(exact, sums(4), None, 0)
+    with pytest.raises(ConfigError, match="draws"):
+        await headroom(engine(), made.task, made.learn, settings(), 1)
+    with pytest.raises(ConfigError, match="rows"):
+        await headroom(engine(), made.task, (), settings())
