@@ -37,7 +37,7 @@ async def asolve(
         goal = Goal(request.goal.budget.meet(Budget(seconds=deadline)), request.goal.confidence)
         request = Request(request.messages, request.kind, request.sampling, goal, request.tags)
     chosen, scorer = strategy_of(strategy) if strategy else (None, None)
-    live = _connected(engine) if isinstance(engine, str) else engine
+    live = engine_named(engine) if isinstance(engine, str) else engine
     try:
         decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer, card=live.card)
         return await carry_out(request, decided, {live.name: live}, Scorers(), seed, trace)
@@ -64,7 +64,8 @@ def _check(question: object, strategy: object, deadline: object, engine: object)
             raise ConfigError(name, value, allowed)
 
 
-def _connected(engine: str) -> Engine:
+def engine_named(engine: str) -> Engine:
+    """The engine that a word or "URL MODEL" names; see `asolve`. Raises ConfigError, ModelError."""
     word, _, model = engine.partition(" ") if engine.startswith(("http://", "https://")) else (engine, "", "")
     return connect(engine_of(word, model))
 

@@ -1,4 +1,5 @@
-"""`poise tune`: a prompt for one task and one model, by gradients over reasoning and races on fresh answers."""
+"""`poise tune`: a prompt for one task and one model, by gradients over reasoning and races on fresh answers, or, for
+engines whose weights cannot be had, by reflection."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ import typer
 from poise.cli.interrupt import resumable
 
 if TYPE_CHECKING:
-    from poise.tune.optimizer import Problem, Progress, Tuned, TuneSettings
-    from poise.tune.shortlist import By
+    from poise.cli.tune_engines import Words
+    from poise.tune.budget import TuneBudget
+    from poise.tune.optimizer import Problem, Tuned, TuneSettings
 
 PROMPT = "prompt.md"
 
@@ -21,19 +23,30 @@ def tune(
     prompt: Annotated[
         str, typer.Option(help="The text to begin with, behind the question. [zero-shot chain of thought]")
     ] = "",
-    engine: Annotated[str, typer.Option(help="An engine with weights: torch, or torch:MODEL.")] = "torch",
+    engine: Annotated[
+        str, typer.Option(help="An engine with weights: torch, or torch:MODEL; any engine with --by gepa.")
+    ] = "torch",
+    model: Annotated[str, typer.Option(help="Model name, when --engine is a URL.")] = "",
     run: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run there is gone on with.")] = Path(
         "runs/tune"
     ),
     calls: Annotated[int | None, typer.Option(help="Stop before so many answers.")] = None,
     tokens: Annotated[int | None, typer.Option(help="Stop before so many tokens.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop before so long. [10, if nothing else is given]")] = None,
-    by: Annotated[str, typer.Option(help="mixed, gradient, likelihood or random: how edits are chosen.")] = "mixed",
+    by: Annotated[
+        str, typer.Option(help="mixed, gradient, likelihood or random: how edits are chosen; or gepa: by reflection.")
+    ] = "mixed",
+    reflection: Annotated[
+        str, typer.Option(help='With --by gepa: the engine that proposes, a word or "URL MODEL". [the same engine]')
+    ] = "",
     learn: Annotated[int, typer.Option(help="Questions to learn from. [60; quick: 20]")] = 0,
     judge: Annotated[int, typer.Option(help="Questions that judge in the end. [300; quick: 40]")] = 0,
     reasoning: Annotated[int, typer.Option(help="Tokens of an answer at most.")] = 96,
     seed: Annotated[int, typer.Option(help="Of questions and draws.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Few questions and two minutes: see that it works.")] = False,
+    headroom: Annotated[
+        bool, typer.Option("--headroom", help="Before spending: is there anything to gain, and what will it take?")
+    ] = False,
 ) -> None:
     """Look for a prompt that a model reasons better with. What is returned has a gain that is shown on questions which
     were not learnt from; without one it is the prompt to begin with, and that is said.
@@ -42,70 +55,68 @@ def tune(
 
     poise tune --task gsm_symbolic:templates=0-84 --minutes 60 --run runs/tuned
 
+    poise tune --task my.jsonl --by gepa --engine http://localhost:8000/v1 --model MODEL --calls 3000 --headroom
+
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
     RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried.
     """
-    from poise.tune.budget import TuneBudget
+    from poise.cli.tune_engines import Words, searched
+    from poise.tune.facade import step_by
     from poise.tune.optimizer import TuneSettings, initial
     from poise.tune.step import StepSettings
 
-    given = {"calls": calls, "tokens": tokens, "seconds": None if minutes is None else 60 * minutes}
-    if all(value is None for value in given.values()):
-        given["seconds"] = 120.0 if quick else 600.0
-    budget = TuneBudget(calls, tokens, given["seconds"])
-    settings = TuneSettings(prompt or initial(), budget, StepSettings(_by(by), reasoning_tokens=reasoning), seed=seed)
+    budget = _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
+    step = step_by(by, StepSettings(reasoning_tokens=reasoning))
+    settings = TuneSettings(prompt or initial(), budget, step, seed=seed)
+    words = Words(by, engine, model, reflection)
     problem = _problem(task, (learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
-    tuned = resumable(_tune(engine, problem, settings, run), run)
-    _tell(tuned, problem, run, engine)
+    if headroom:
+        _tell_before(words, problem, settings)
+        return
+    tuned = resumable(searched(words, problem, settings, run), run)
+    _tell(tuned, problem, run, words)
 
 
-def _by(name: str) -> By:
-    from poise.errors import UnknownName
-    from poise.tune.shortlist import By
+def _budget(calls: int | None, tokens: int | None, minutes: float | None, seconds: float) -> TuneBudget:
+    """What was asked for, or so many seconds."""
+    from poise.tune.budget import TuneBudget
 
-    ways = {way.value: way for way in By}
-    if name not in ways:
-        raise UnknownName("by", name, ways)
-    return ways[name]
+    if (calls, tokens, minutes) == (None, None, None):
+        return TuneBudget(seconds=seconds)
+    return TuneBudget(calls, tokens, None if minutes is None else 60 * minutes)
 
 
 def _problem(spec: str, sizes: tuple[int, int], seed: int) -> Problem:
     from poise.errors import ConfigError
     from poise.evals.tasks import load_task
+    from poise.tune.examples import check_answers
     from poise.tune.optimizer import Problem
 
     task, (learn, judge) = load_task(spec), sizes
     items = task.items(learn + judge, seed)
     if len(items) < learn + 1:
         raise ConfigError("task", spec, f"a task with more than {learn} questions, or a smaller --learn")
+    check_answers(items[:learn], "task")
     return Problem(task, tuple(items[:learn]), tuple(items[learn:]))
 
 
-async def _tune(engine: str, problem: Problem, settings: TuneSettings, run: Path) -> Tuned:
-    from rich.console import Console
+def _tell_before(words: Words, problem: Problem, settings: TuneSettings) -> None:
+    import asyncio
 
-    from poise.cli.lab_rollouts import connected
-    from poise.config import engine_of
-    from poise.engines.torch_lm import TorchLM
-    from poise.errors import ConfigError
-    from poise.tune.optimizer import TuneDir, optimise
+    from poise.cli.interrupt import interruptible
+    from poise.cli.tune_engines import before
 
-    spec = engine_of(engine)
-    if spec.kind != "torch":
-        raise ConfigError("engine", engine, "an engine with weights: torch, or torch:MODEL")
-    console = Console(stderr=True)
-
-    def watch(progress: Progress) -> None:
-        share = progress.spent / progress.ceiling
-        console.print(f"{share:4.0%} step {progress.step}: {progress.prompt!r}", highlight=False, markup=False)
-
-    async with connected(spec) as live:
-        assert isinstance(live, TorchLM)
-        return await optimise(live, problem, settings, TuneDir(run), watch)
+    room, meaning = asyncio.run(interruptible(before(words, problem, settings)))
+    shares = (("greedy", room.greedy), ("one draw", room.single), (f"majority of {room.draws}", room.majority))
+    for name, share in (*shares, (f"any of {room.draws}", room.passed)):
+        interval = f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"
+        typer.echo(f"{name}: {100 * share.mean:.1f} % {interval}, n = {room.rows}")
+    typer.echo(room.told())
+    typer.echo(meaning.told())
 
 
-def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str) -> None:
-    from poise.tune.emit import prompt_file
+def _tell(tuned: Tuned, problem: Problem, run: Path, words: Words) -> None:
+    from poise.tune.emit import GRADIENTS, REFLECTION, prompt_file
 
     for one in tuned.detailed_results:
         accuracy = f"{100 * one.accuracy:.1f} %, {one.cost:.0f} tokens, n = {len(one.right)}"
@@ -116,8 +127,8 @@ def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str) -> None:
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
     best = next(one for one in tuned.detailed_results if one.name == tuned.best)
-    text = prompt_file(
-        run.name or "tuned", tuned.best, tuned.initial, (best, engine.removeprefix("torch:"), problem.task.name)
-    )
+    told = (best, words.model or words.engine.removeprefix("torch:"), problem.task.name)
+    source = REFLECTION if words.evolves else GRADIENTS
+    text = prompt_file(run.name or "tuned", tuned.best, tuned.initial, told, source)
     (run / PROMPT).write_text(text, encoding="utf-8")
     typer.echo(run / PROMPT)

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, UnknownName
 from poise.evals.rows import Interval
-from poise.evals.stats import noninferior, quantiles, resample, smallest_margin
+from poise.evals.stats import Array, noninferior, quantiles, resample, smallest_margin
 
 _LEVEL = 0.05
+
+
+class Objective(Enum):
+    """What a prompt is to be good at: the share of right answers, few new tokens, and a low 95th percentile of the
+    seconds of an answer."""
+
+    ACCURACY = "accuracy"
+    TOKENS = "tokens"
+    SECONDS = "seconds"
+
+    @classmethod
+    def named(cls, names: Sequence[str | Objective]) -> tuple[Objective, ...]:
+        """Objectives by their words. Raises UnknownName, and ConfigError where accuracy is not among them."""
+        words = {each.value: each for each in cls}
+        for name in names:
+            if not isinstance(name, Objective) and name not in words:
+                raise UnknownName("objectives", str(name), words)
+        found = tuple(name if isinstance(name, Objective) else words[name] for name in names)
+        if cls.ACCURACY not in found:
+            raise ConfigError("objectives", [each.value for each in found], "accuracy among them")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +73,10 @@ class Placed:
 
 
 class Archive:
-    """Prompts that no other surely beats. One is beaten when another is, in `sure` of the replicates of a paired
-    bootstrap over rows, as accurate and as short at once, by boxes of `accuracy_box` (share) and `token_box` (a share
-    of the tokens): what differs by less than a box counts as equal, so that noise does not fill the archive. Raises
-    ConfigError for prompts on other rows."""
+    """Prompts that no other surely beats in the `objectives`. One is beaten when another is, in `sure` of the
+    replicates of a paired bootstrap over rows, as accurate and as cheap at once, by boxes of `accuracy_box` (share) and
+    `token_box` (a share of the tokens, or of the seconds): what differs by less than a box counts as equal, so that
+    noise does not fill the archive. Raises ConfigError for prompts on other rows."""
 
     def __init__(
         self,
@@ -61,6 +84,7 @@ class Archive:
         accuracy_box: float = 0.005,
         token_box: float = 0.02,
         *,
+        objectives: Sequence[Objective] = (Objective.ACCURACY, Objective.TOKENS),
         seed: int = 0,
         times: int = 500,
     ) -> None:
@@ -70,6 +94,7 @@ class Archive:
             if not 0 <= value < 1:
                 raise ConfigError(knob, value, "0 or more, below 1")
         self._sure, self._boxes, self._seed, self._times = sure, (accuracy_box, token_box), seed, times
+        self._costs = [each for each in objectives if each is not Objective.ACCURACY]
         self._members: list[Measured] = []
 
     def add(self, measured: Measured) -> bool:
@@ -84,16 +109,20 @@ class Archive:
         return True
 
     def beats(self, one: Measured, other: Measured) -> bool:
-        """Whether `one` is surely as right and as short as `other`, but for a box, and `other` better in neither."""
+        """Whether `one` is surely as right and as cheap as `other`, but for a box, and `other` better in nothing."""
         accuracy_box, token_box = self._boxes
-        if other.accuracy > one.accuracy + accuracy_box or other.cost < one.cost * (1 - token_box):
+        if other.accuracy > one.accuracy + accuracy_box:
+            return False
+        if any(_cost(other, each) < _cost(one, each) * (1 - token_box) for each in self._costs):
             return False
         rows = len(one.right)
-        columns = np.array([one.right, other.right, one.tokens, other.tokens, [1] * rows], float).T
-        drawn = resample(columns, range(rows), seed=self._seed, times=self._times).sums
-        as_right = drawn[:, 0] >= drawn[:, 1] - accuracy_box * drawn[:, 4]
-        as_short = drawn[:, 2] <= drawn[:, 3] * (1 + token_box)
-        return float((as_right & as_short).mean()) >= self._sure
+        drawn = np.random.default_rng(self._seed).integers(rows, size=(self._times, rows))
+        right = [np.array(each.right, float)[drawn].mean(1) for each in (one, other)]
+        sure = right[0] >= right[1] - accuracy_box
+        for each in self._costs:
+            cost, against = (_read(_costs(measured, each)[drawn], each) for measured in (one, other))
+            sure &= cost <= against * (1 + token_box)
+        return float(sure.mean()) >= self._sure
 
     def front(self) -> list[Placed]:
         """Members by rising cost, with bootstrap intervals."""
@@ -144,3 +173,16 @@ class Archive:
         if not self._members:
             raise ConfigError("archive", 0, "at least one prompt")
         return max(self._members, key=lambda one: (one.accuracy, -one.cost))
+
+
+def _cost(measured: Measured, objective: Objective) -> float:
+    return measured.latency if objective is Objective.SECONDS else measured.cost
+
+
+def _costs(measured: Measured, objective: Objective) -> Array:
+    return np.array(measured.seconds if objective is Objective.SECONDS else measured.tokens, float)
+
+
+def _read(replicates: Array, objective: Objective) -> Array:
+    """One figure a replicate: the 95th percentile of seconds, the mean of tokens."""
+    return np.quantile(replicates, 0.95, axis=1) if objective is Objective.SECONDS else replicates.mean(1)

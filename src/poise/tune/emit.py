@@ -10,16 +10,19 @@ from poise.prompts import Measurement
 from poise.tune.archive import Measured
 from poise.tune.placing import BETWEEN
 
+GRADIENTS = "gradients over reasoning, Das et al. 2024, arXiv 2412.09722, with races on fresh answers"
+REFLECTION = "reflective prompt evolution, GEPA, Agrawal et al. 2025, arXiv 2507.19457, judged on fresh answers"
 _BRACED = re.compile(r"\{([^{}]*)\}")
 
 
-def prompt_file(id: str, text: str, parent: str, measured: tuple[Measured, str, str] | None = None) -> str:
+def prompt_file(
+    id: str, text: str, parent: str, measured: tuple[Measured, str, str] | None = None, source: str = GRADIENTS
+) -> str:
     """The file of a prompt that stands behind the question. `parent`: the text that it was made from; `measured`: the
-    outcome on the rows that judge, the model and the task. Braces of the text are written so that nothing is filled in.
-    """
+    outcome on the rows that judge, the model and the task; `source`: how it was found. Braces of the text are written
+    so that nothing is filled in."""
     lines = ["---", f"id: {id}", "version: 1", "description: Tuned by poise tune; put behind the question."]
-    lines += ["source: gradients over reasoning, Das et al. 2024, arXiv 2412.09722, with races on fresh answers"]
-    lines += [f"parent: {hashlib.sha256(parent.encode()).hexdigest()[:16]}"]
+    lines += [f"source: {source}", f"parent: {hashlib.sha256(parent.encode()).hexdigest()[:16]}"]
     if measured:
         one, model, task = measured
         share = wilson(sum(one.right), len(one.right))
@@ -27,3 +30,10 @@ def prompt_file(id: str, text: str, parent: str, measured: tuple[Measured, str, 
         lines.append(f"measured {model.replace(':', ' ')}: {told.told()}")
     body = _BRACED.sub(r"{{\1}}", text)
     return "\n".join([*lines, "---", "# user", f"{{question}}{BETWEEN}{body}", ""])
+
+
+def tidy(text: str) -> str:
+    """A text as such a file can hold it: line breaks of one kind, none at the ends, and a heading one level down where
+    it would open a section."""
+    lines = (f"#{line}" if line.startswith("# ") else line for line in text.strip().splitlines())
+    return "\n".join(lines)

@@ -7,22 +7,25 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from poise import answers
-from poise.core import Finish, Prompt, Sampling
+from poise.core import Finish, Prompt, Sampling, Value
 from poise.draws import Collected
-from poise.errors import EngineError
+from poise.errors import EngineError, ScorerError
 from poise.evals.rows import Item
 from poise.evals.tasks import Task
 from poise.seams import Engine
 
 _AT_ONCE = 64
+_SAID = 200  # characters kept of what went wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
     """One answer to one question. `ids`: its token ids where the engine tells them, an end token left out; `right`: by
-    the task's grade, never for a failure; `failure`: what went wrong, or nothing."""
+    the task's grade, never for a failure; `failure`: what went wrong, or nothing; `away`: it was the engine, and the
+    same call may succeed later."""
 
     item: str
     text: str = ""
@@ -31,6 +34,17 @@ class Generated:
     seconds: float = 0.0
     right: bool = False
     failure: str = ""
+    value: Value | None = None
+    away: bool = False
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """A task that grades whole texts. Raises ScorerError where it cannot."""
+
+    def grade_text(self, item: Item, text: str, value: str | None) -> bool:
+        """Whether an answer is right, by its text and the value read out of it."""
+        ...
 
 
 async def generated(
@@ -51,14 +65,16 @@ async def generated(
             began = time.perf_counter()
             seeded = dataclasses.replace(sampling, seed=(seed * 1_000_003 + place) & (1 << 31) - 1)
             try:
-                return _graded(task, item, await _drawn(engine, prompt_of(item), seeded), time.perf_counter() - began)
+                return _graded(task, item, await drawn(engine, prompt_of(item), seeded), time.perf_counter() - began)
             except EngineError as failure:
-                return Generated(item.id, seconds=time.perf_counter() - began, failure=f"{failure}"[:200])
+                said, seconds = f"{failure}"[:_SAID], time.perf_counter() - began
+                return Generated(item.id, seconds=seconds, failure=said, away=failure.retryable)
 
     return await asyncio.gather(*(one(place, item) for place, item in enumerate(items)))
 
 
-async def _drawn(engine: Engine, prompt: Prompt, sampling: Sampling) -> Collected:
+async def drawn(engine: Engine, prompt: Prompt, sampling: Sampling) -> Collected:
+    """One draw, collected. Raises EngineError."""
     got = Collected(0.0)
     stream = engine.stream(prompt, sampling, 1)
     try:
@@ -73,5 +89,9 @@ def _graded(task: Task, item: Item, got: Collected, seconds: float) -> Generated
     draft = got.draft()
     value = answers.extract(draft.text, item.kind, truncated=draft.finish is Finish.LENGTH)
     ids = draft.token_ids[:-1] if draft.finish is Finish.EOS else draft.token_ids
-    right = task.grade(item, value.text if value else None)
-    return Generated(item.id, draft.text, ids, draft.tokens, seconds, right)
+    right, failure, read = False, "", value.text if value else None
+    try:
+        right = task.grade_text(item, draft.text, read) if isinstance(task, ReadsText) else task.grade(item, read)
+    except ScorerError as error:
+        failure = f"{error}"[:_SAID]
+    return Generated(item.id, draft.text, ids, draft.tokens, seconds, right, failure, value)

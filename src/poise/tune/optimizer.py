@@ -25,10 +25,12 @@ from poise.evals.rows import Interval, Item
 from poise.evals.stats import resample
 from poise.evals.tasks import Task
 from poise.records import Json
+from poise.seams import Engine
 from poise.store.environment import environment
 from poise.store.run_dir import RunDir
 from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.budget import Spent, TuneBudget
+from poise.tune.dearest import dearest_step
 from poise.tune.generate import generated
 from poise.tune.placing import messages, placed
 from poise.tune.rows import LossTerms
@@ -153,13 +155,15 @@ async def optimise(
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
     """Steps from left to right over the prompt's tokens and round again, while the budget affords the next (as dear as
-    the dearest so far), then the judgement. Raises ConfigError for what cannot work before a token is spent, and
+    one can be), then the judgement. Raises ConfigError for what cannot work before a token is spent, and
     StoreError as runs do; no row that fails raises."""
     stepper = Stepper(engine, problem.task, problem.learn, settings.step, settings.terms, settings.seed)
     budget, question = settings.budget, problem.learn[0].question
     placed(engine.tokenizer(), question, settings.initial)
+    dearest = dearest_step(settings.step, problem.learn, settings.initial)
+    budget.check(dearest)
     with store.claimed(settings.to_json(problem, engine.card.name), environment({"main": engine.card})):
-        state = _State(settings.initial, [settings.initial])
+        state = _State(settings.initial, [settings.initial], dearest=dearest)
         for line in store.lines(STEPS):
             state.take(line["prompt"], Spent(**line["spent"]), budget.unit)
         while budget.affords(state.spent, state.dearest) and budget.left(state.spent) > 0:
@@ -171,9 +175,26 @@ async def optimise(
             state.take(found.prompt, cost, budget.unit)
             watch(Progress(state.steps, state.prompt, budget.ceiling - budget.left(state.spent), budget.ceiling))
         texts = _finalists(settings.initial, state.accepted)
-        measured = [await _judged(engine, problem, settings, store, text) for text in texts]
-        tuned = _tuned(settings.initial, measured, state.steps, state.spent)
-        store.write(RESULT, _tuned_to_json(tuned))
+        return await conclude(engine, problem, settings, store, Searched(tuple(texts), state.steps, state.spent))
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search leaves to be judged: the initial prompt, then others; and what it took."""
+
+    finalists: tuple[str, ...]
+    steps: int
+    spent: Spent
+
+
+async def conclude(
+    engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, searched: Searched
+) -> Tuned:
+    """The judgement, written down: whatever found the finalists, a prompt comes out only with a gain that is shown.
+    Cost: a draw for each question that judges and each finalist that was not judged before."""
+    measured = [await _judged(engine, problem, settings, store, text) for text in searched.finalists]
+    tuned = _tuned(settings.initial, measured, searched.steps, searched.spent)
+    store.write(RESULT, _tuned_to_json(tuned))
     return tuned
 
 
@@ -183,7 +204,7 @@ def _finalists(initial: str, accepted: Sequence[str]) -> list[str]:
     return [initial, *others[:FINALISTS]]
 
 
-async def _judged(engine: TorchLM, problem: Problem, settings: TuneSettings, store: TuneDir, text: str) -> Measured:
+async def _judged(engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, text: str) -> Measured:
     """A finalist on the rows that judge, all finalists under the same dice; what was judged before is not again."""
     for line in store.lines(DEV):
         if line["prompt"] == text:

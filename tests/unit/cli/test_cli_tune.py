@@ -64,3 +64,50 @@ def test_a_prompt_file_keeps_braces_and_tells_what_it_was_worth():
     assert found.render(Request.ask("What?"))[0].text == "What?\nUse {n} and \\boxed{}."
     assert (found.measured[0].tokens, found.measured[0].n) == (20, 3)
     assert len(found.parent) == 16
+
+
+def test_reflection_tunes_for_an_engine_without_weights(task, tmp_path):
+    words = ("tune", "--task", task, "--engine", "scripted", "--by", "gepa", "--prompt", "Go on.", "--reasoning", 200)
+    words += ("--learn", 6, "--judge", 4, "--run", tmp_path / "run")
+    told = output_of(app, *words, "--calls", 40)
+    assert "no gain shown" in told
+    assert "2507.19457" in prompts.load(str(tmp_path / "run" / "prompt.md")).source
+    calls = (tmp_path / "run" / "calls.jsonl").read_text()
+    output_of(app, *words, "--calls", 80)
+    assert (tmp_path / "run" / "calls.jsonl").read_text().startswith(calls)
+
+
+@pytest.mark.parametrize("engine", ["scripted", "torch"])
+def test_before_spending_it_says_what_could_be_gained_and_what_it_takes(task, tmp_path, monkeypatch, engine):
+    monkeypatch.chdir(tmp_path)
+    named = "scripted" if engine == "scripted" else f"torch:{tiny.saved(tmp_path / 'model')}"
+    words = ("tune", "--task", task, "--engine", named, "--learn", 6, "--judge", 4, "--reasoning", 60, "--headroom")
+    words += ("--prompt", "Go on.", "--calls", 100, *(("--by", "gepa") if engine == "scripted" else ()))
+    told = output_of(app, *words)
+    assert "any of 8: " in told
+    assert "to gain" in told or "too few questions to tell" in told
+    assert "steps: 100 calls" in told
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--engine", "scripted"), "--by gepa"),
+        (("--reflection", "scripted"), "nothing, unless --by gepa"),
+        (("--by", "gepa", "--engine", "scripted", "--calls", "5"), "one step may take"),
+        (("--by", "gepa", "--engine", "http://localhost:1/v1"), "--model"),
+    ],
+)
+def test_engines_that_cannot_be_tuned_for_are_refused(task, tmp_path, monkeypatch, words, hint):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        outcome_of(app, "tune", "--task", task, "--learn", "6", *words)
+    assert hint in str(caught.value)
+
+
+def test_questions_with_one_answer_are_refused(tmp_path):
+    path = tmp_path / "same.jsonl"
+    path.write_text("".join(f'{{"question": "Is {k} a number?", "answer": "yes"}}\n' for k in range(12)))
+    with pytest.raises(ConfigError, match="different answers"):
+        outcome_of(app, "tune", "--task", path, "--learn", "6")

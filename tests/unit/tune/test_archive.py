@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poise.errors import ConfigError
-from poise.tune.archive import Archive, Measured
+from poise.tune.archive import Archive, Measured, Objective
 
 N = 200
 
@@ -104,3 +104,32 @@ def test_rows_must_be_shared():
         archive.add(Measured("bad", (True,), (1, 2), (1.0,)))
     with pytest.raises(ConfigError, match="at least one prompt"):
         Archive().knee()
+
+
+def timed(name, right, tokens, seconds):
+    return Measured(name, tuple(row < right for row in range(100)), (tokens,) * 100, (seconds,) * 100)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "names"),
+    [
+        (("accuracy",), {"slow"}),
+        (("accuracy", "tokens"), {"slow", "short"}),
+        (("accuracy", "seconds"), {"slow", "fast"}),
+        (("accuracy", "tokens", "seconds"), {"slow", "short", "fast"}),
+    ],
+)
+def test_the_front_is_of_the_objectives(objectives, names):
+    archive = Archive(objectives=Objective.named(objectives))
+    for one in (timed("slow", 80, 100, 3.0), timed("short", 60, 20, 3.0), timed("fast", 60, 100, 1.0)):
+        archive.add(one)
+    assert {placed.measured.name for placed in archive.front()} == names
+
+
+def test_seconds_are_compared_by_their_tail():
+    even, spiked = (1.0,) * 100, (0.5,) * 90 + (9.0,) * 10
+    right, tokens = (True,) * 100, (10,) * 100
+    archive = Archive(objectives=(Objective.ACCURACY, Objective.SECONDS))
+    one, other = Measured("even", right, tokens, even), Measured("spiked", right, tokens, spiked)
+    assert archive.beats(one, other)
+    assert not archive.beats(other, one)

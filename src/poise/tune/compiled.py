@@ -1,0 +1,113 @@
+"""What compiling gives: the prompt, everything that was judged, and rules to choose by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from poise.core import Request
+from poise.errors import ConfigError
+from poise.prompts import PromptFile
+from poise.tune.archive import Archive, Measured, Objective, Placed
+from poise.tune.emit import GRADIENTS, prompt_file
+from poise.tune.optimizer import Tuned, initial
+
+FILE = "prompt.md"
+KNEE = "knee"
+_QUESTION, _MARK = "{question}", "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """`tuned`: the outcome; `archive`: the finalists that none surely beats in the objectives; `path`: the best prompt
+    as a file, for --prompt, for arms, and for `poise prompts export`."""
+
+    tuned: Tuned
+    archive: Archive
+    path: Path
+
+    @property
+    def best(self) -> str:
+        """The text to put behind a question: one with a gain that is shown, or the one to begin with."""
+        return self.tuned.best
+
+    @property
+    def shown(self) -> bool:
+        """Whether a gain is shown."""
+        return self.tuned.shown
+
+    @property
+    def detailed_results(self) -> tuple[Measured, ...]:
+        """The initial prompt and the finalists, with the outcome of every row that judged."""
+        return self.tuned.detailed_results
+
+    @property
+    def pareto_front(self) -> tuple[Placed, ...]:
+        """What is not surely beaten, by rising tokens, with 95 % intervals."""
+        return tuple(self.archive.front())
+
+    def pick(self, rule: str = "", *, latency: float | None = None, max_drop: float | None = None) -> str:
+        """A prompt by one rule: `latency`, the most accurate whose p95 is at most so many seconds; `max_drop`, the
+        shortest that is shown to lose less than so much accuracy (a share); or "knee". Raises ConfigError where no
+        prompt is that fast, or the rows are too few to show so small a drop."""
+        if [bool(rule), latency is not None, max_drop is not None].count(True) != 1 or rule not in ("", KNEE):
+            raise ConfigError("pick", rule or (latency, max_drop), f'one of latency=, max_drop= and "{KNEE}"')
+        if max_drop is not None:
+            return self.archive.shortest(max_drop).name
+        if latency is None:
+            return self.archive.knee().name
+        found = self.archive.fastest(latency)
+        if found is None:
+            least = min(placed.measured.latency for placed in self.pareto_front)
+            raise ConfigError("latency", latency, f"{least:.3g} seconds or more, what the fastest prompt takes")
+        return found.name
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """Where a prompt goes, and what its file says of it: the model, the task, and how it was found."""
+
+    folder: Path
+    model: str
+    task: str
+    source: str = GRADIENTS
+
+    def write(self, tuned: Tuned) -> Path:
+        """The best prompt as a file in the folder."""
+        best = next(one for one in tuned.detailed_results if one.name == tuned.best)
+        told = (best, self.model, self.task)
+        path = self.folder / FILE
+        text = prompt_file(self.folder.name or "tuned", tuned.best, tuned.initial, told, self.source)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+def compiled(tuned: Tuned, objectives: tuple[Objective, ...], emitted: Emitted) -> Compiled:
+    """The outcome with its archive, and its file written."""
+    archive = Archive(objectives=objectives)
+    for one in tuned.detailed_results:
+        archive.add(one)
+    return Compiled(tuned, archive, emitted.write(tuned))
+
+
+def starting(program: object) -> str:
+    """The text that a program begins with; see `Optimizer.acompile`. Raises ConfigError for anything else, and for a
+    prompt file that does not stand behind its question."""
+    if isinstance(program, str):
+        return program.strip() or initial()
+    if isinstance(program, PromptFile):
+        return _behind(program)
+    found = getattr(getattr(program, "signature", program), "instructions", None)
+    if not isinstance(found, str) or not found.strip():
+        raise ConfigError("program", program, "a text, a prompt file, or a program with signature.instructions")
+    return found
+
+
+def _behind(prompt: PromptFile) -> str:
+    """What stands behind the question of a prompt file with one turn and nothing to fill in."""
+    texts = [turn.text for turn in prompt.turns]
+    plain = len(texts) == 1 and texts[0].startswith(_QUESTION) and not prompt.slots and "{format}" not in texts[0]
+    behind = prompt.render(Request.ask(_MARK))[-1].text.removeprefix(_MARK).strip() if plain else ""
+    if not behind:
+        raise ConfigError("program", prompt.id, "a prompt of one turn: the question, then a text without slots")
+    return behind

@@ -1,0 +1,217 @@
+"""The facade of prompt tuning, in the idiom of prompt optimisers: an optimizer of a metric compiles a prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from poise.api import engine_named
+from poise.core import Ability
+from poise.errors import ConfigError, UnknownName
+from poise.evals.tasks import Task
+from poise.prompts import PromptFile
+from poise.seams import Engine
+from poise.tune.archive import Objective
+from poise.tune.budget import TuneBudget
+from poise.tune.compiled import Compiled, Emitted, compiled, starting
+from poise.tune.emit import GRADIENTS, REFLECTION, tidy
+from poise.tune.estimate import Estimate, estimate, estimate_evolving
+from poise.tune.evolve import GEPA, EvolveDir, evolve
+from poise.tune.examples import problem_of, read, task_of
+from poise.tune.headroom import DRAWS, ROWS, Headroom, headroom
+from poise.tune.metric import Metric
+from poise.tune.optimizer import Problem, Progress, TuneDir, TuneSettings, optimise
+from poise.tune.reflect import Reflection
+from poise.tune.rows import LossTerms
+from poise.tune.shortlist import By
+from poise.tune.step import StepSettings
+
+if TYPE_CHECKING:
+    from poise.engines.torch_lm import TorchLM
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """Looks for a prompt, behind the question, that an engine answers better with.
+
+    `metric`: a task (or its `grade`), or a callable metric(example, prediction, trace=None) to a truth value or a
+    number from 0 to 1, of which .5 and more counts as right; a row that it raises for counts as failed; it is called
+    for one row at a time. `engine`: a word such as "torch:default", "URL MODEL", or an Engine, which is then left open.
+    `budget`: one of calls, tokens and seconds, for the search; the judgement comes on top (see `estimate`).
+    `objectives`: what the front trades: accuracy, tokens, seconds. `run_dir`: an unfinished run there is gone on with.
+    `by`: mixed, gradient, likelihood or random, for engines with weights (as `step` says, if empty), or gepa for any,
+    with `reflection` as the engine that proposes (the same, if it is None).
+
+    The methods raise ConfigError for what cannot work before anything is spent, ModelError where weights cannot be had,
+    StoreError where the run directory cannot be written. Each has a twin for async code: `acompile`, `aheadroom`,
+    `aestimate`."""
+
+    metric: Task | Metric
+    _: KW_ONLY
+    engine: str | Engine
+    budget: TuneBudget
+    objectives: tuple[Objective | str, ...] = (Objective.ACCURACY, Objective.TOKENS)
+    seed: int = 0
+    run_dir: str | os.PathLike[str] = "runs/tune"
+    by: str = ""
+    reflection: str | Engine | None = None
+    step: StepSettings = StepSettings()
+    terms: LossTerms = LossTerms()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.budget, TuneBudget):
+            raise ConfigError(
+                "budget", self.budget, "TuneBudget(calls=N), TuneBudget(tokens=N) or TuneBudget(seconds=N)"
+            )
+        Objective.named(self.objectives)
+        step_by(self.by, self.step)
+        if self.reflection is not None and self.by != GEPA:
+            raise ConfigError("reflection", self.reflection, f"nothing, unless by = {GEPA!r}")
+
+    async def acompile(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        valset: Iterable[Any] | None = None,
+        watch: Callable[[Progress], None] = lambda progress: None,
+    ) -> Compiled:
+        """Search, judge, and give the best prompt with a gain that is shown, or the one to begin with. `program`: the
+        text to begin with, a prompt file of Poise, or a program whose `signature.instructions` are it (dspy.Predict);
+        zero-shot chain of thought if empty. `trainset`, `valset`: dspy's examples, mappings or Items with question and
+        answer; without a valset half of the trainset judges. `watch` is told after every step."""
+        problem, settings = self._asked(program, trainset, valset)
+        async with opened(self.engine) as engine:
+            if self.by == GEPA:
+                async with opened(self._reflects(engine)) as reflects:
+                    store, source = EvolveDir(self.run_dir), REFLECTION
+                    tuned = await evolve(engine, Reflection(reflects), problem, settings, store, watch)
+            else:
+                source = GRADIENTS
+                tuned = await optimise(with_weights(engine), problem, settings, TuneDir(self.run_dir), watch)
+            emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source)
+            return compiled(tuned, Objective.named(self.objectives), emitted)
+
+    def compile(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        valset: Iterable[Any] | None = None,
+        watch: Callable[[Progress], None] = lambda progress: None,
+    ) -> Compiled:
+        """`acompile` for code that is not async."""
+        return _here(lambda: self.acompile(program, trainset=trainset, valset=valset, watch=watch), "acompile")
+
+    async def aheadroom(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        rows: int = ROWS,
+        draws: int = DRAWS,
+    ) -> Headroom:
+        """Whether there is anything to gain, by `draws` draws of each of `rows` examples and a greedy one. Cost:
+        draws + 1 calls a row, none of them of the budget."""
+        examples, settings = read(trainset, "trainset"), self._settings(program)
+        task, items = task_of(self.metric, examples), [each.item for each in examples]
+        chosen = random.Random(self.seed).sample(items, max(0, min(rows, len(items))))
+        async with opened(self.engine) as engine:
+            return await headroom(engine, task, chosen, settings, draws)
+
+    def headroom(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        rows: int = ROWS,
+        draws: int = DRAWS,
+    ) -> Headroom:
+        """`aheadroom` for code that is not async."""
+        return _here(lambda: self.aheadroom(program, trainset=trainset, rows=rows, draws=draws), "aheadroom")
+
+    async def aestimate(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        valset: Iterable[Any] | None = None,
+    ) -> Estimate:
+        """What the budget will mean. Cost: one small step, not of the budget."""
+        problem, settings = self._asked(program, trainset, valset)
+        async with opened(self.engine) as engine:
+            if self.by != GEPA:
+                return await estimate(with_weights(engine), problem, settings)
+            async with opened(self._reflects(engine)) as reflects:
+                return await estimate_evolving(engine, Reflection(reflects), problem, settings)
+
+    def estimate(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        valset: Iterable[Any] | None = None,
+    ) -> Estimate:
+        """`aestimate` for code that is not async."""
+        return _here(lambda: self.aestimate(program, trainset=trainset, valset=valset), "aestimate")
+
+    def _asked(
+        self, program: object, trainset: Iterable[Any], valset: Iterable[Any] | None
+    ) -> tuple[Problem, TuneSettings]:
+        problem = problem_of(self.metric, trainset, valset, self.seed)
+        return problem, self._settings(program)
+
+    def _settings(self, program: object) -> TuneSettings:
+        initial = tidy(starting(program))
+        return TuneSettings(initial, self.budget, step_by(self.by, self.step), self.terms, self.seed)
+
+    def _reflects(self, engine: Engine) -> str | Engine:
+        return engine if self.reflection is None else self.reflection
+
+
+def step_by(name: str, step: StepSettings) -> StepSettings:
+    """The settings of a step with the way that a word names; as they are for gepa, or nothing. Raises UnknownName."""
+    ways = {way.value: way for way in By}
+    if name and name not in (GEPA, *ways):
+        raise UnknownName("by", name, [GEPA, *ways])
+    return replace(step, by=ways[name]) if name in ways else step
+
+
+def with_weights(engine: Engine) -> TorchLM:
+    """An engine that gradients can be taken of. Raises ConfigError, which says what else would do."""
+    if Ability.WHITE_BOX in engine.can:
+        from poise.engines.torch_lm import TorchLM
+
+        if isinstance(engine, TorchLM):
+            return engine
+    allowed = f"one with weights (torch, or torch:MODEL), or --by {GEPA} (by={GEPA!r}), which any engine will do for"
+    raise ConfigError("engine", engine.name, allowed)
+
+
+@asynccontextmanager
+async def opened(engine: str | Engine) -> AsyncIterator[Engine]:
+    """An engine by its word, closed in the end; a live one, left open. Raises ConfigError, ModelError."""
+    if not isinstance(engine, str) and not hasattr(engine, "stream"):
+        raise ConfigError("engine", engine, "the name of a model, a URL, or an Engine")
+    live = engine_named(engine) if isinstance(engine, str) else engine
+    try:
+        yield live
+    finally:
+        if isinstance(engine, str):
+            await live.aclose()
+
+
+def _here(work: Callable[[], Coroutine[Any, Any, T]], twin: str) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    raise ConfigError("poise.tune.Optimizer", "a running event loop", f"`await optimizer.{twin}(...)` there")

@@ -1,0 +1,81 @@
+"""What a budget means and what a step may cost: arithmetic with numbers, then against what is really spent."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_task import engine as scripted
+from scripted_task import sums
+
+from poise.errors import ConfigError
+from poise.tune.budget import Spent, TuneBudget
+from poise.tune.dearest import calls_of, dearest_step
+from poise.tune.estimate import estimate, estimate_evolving, scaled
+from poise.tune.examples import problem_of
+from poise.tune.optimizer import Problem, TuneSettings
+from poise.tune.race import Race
+from poise.tune.reflect import Reflection
+from poise.tune.rows import LossTerms
+from poise.tune.shortlist import By
+from poise.tune.step import Stepper, StepSettings
+
+SMALL = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=4, race=Race(block=2, most=4))
+
+
+def test_a_budget_in_each_unit():
+    measured = Spent(10, 500, 20.0)  # 50 tokens and 2 seconds a call
+    calls = scaled(measured, TuneBudget(calls=1000), (10, 50), 600)
+    assert (calls.steps, calls.calls, calls.tokens) == ((20, 100), 1000, 50_000)
+    assert calls.hours == pytest.approx(1000 * 2 / 3600)
+    assert (calls.judging.calls, calls.judging.tokens, calls.judging.seconds) == (600, 30_000, 1200.0)
+    assert scaled(measured, TuneBudget(tokens=5000), (10, 50), 0).calls == 100
+    assert scaled(measured, TuneBudget(seconds=3600), (10, 50), 0).calls == 1800
+    assert "about 20 to 100 steps: 1,000 calls, 50,000 tokens, 0.56 h" in calls.told()
+    with pytest.raises(ConfigError, match="measured"):
+        scaled(Spent(), TuneBudget(calls=5), (1, 1), 0)
+
+
+@given(st.sampled_from(By), st.integers(1, 9), st.integers(1, 60), st.integers(1, 60))
+def test_a_longer_race_costs_more_and_never_more_than_the_dearest(by, tries, questions, rows):
+    step = StepSettings(by, tries=tries)
+    assert calls_of(step, questions, 1) <= calls_of(step, questions, rows) <= calls_of(step, questions, 50)
+    told = 0 if by in (By.LIKELIHOOD, By.RANDOM) else min(8, questions)
+    assert calls_of(step, questions, rows) == told + (tries + 3) * min(rows, 50, questions)
+
+
+@pytest.mark.parametrize("by", By)
+async def test_no_step_costs_more_than_the_dearest(engine, task, by):
+    items, settings = task.items(6, 0), replace(SMALL, by=by)
+    most = dearest_step(settings, items, "Go on.")
+    stepper = Stepper(engine, task, items, settings, LossTerms())
+    for number in range(4):
+        spent = (await stepper.step(number, "Go on.", number)).spent
+        assert 0 < spent.calls <= most.calls
+        assert 0 < spent.tokens <= most.tokens
+
+
+async def test_an_estimate_by_gradients_takes_one_small_step(engine, task):
+    items = tuple(task.items(12, 0))
+    problem = Problem(task, items[:8], items[8:])
+    found = await estimate(engine, problem, TuneSettings("Go on.", TuneBudget(calls=200), SMALL))
+    assert found.calls == 200
+    assert found.steps == (200 // (2 + 5 * 4), 200 // (2 + 5 * 2))
+    assert found.measured.calls <= 2 + 5 * 2
+    assert found.hours > 0
+    assert found.judging.calls == 6 * 4
+    with pytest.raises(ConfigError, match="one step may take"):
+        await estimate(engine, problem, TuneSettings("Go on.", TuneBudget(calls=21), SMALL))
+
+
+async def test_an_estimate_of_reflection_takes_one_round():
+    live = scripted()
+    problem = problem_of(lambda example, told: example.answer == told.answer, sums(12), sums(20, 50), 0)
+    settings = TuneSettings("Go on.", TuneBudget(tokens=50_000), StepSettings(reasoning_tokens=16))
+    found = await estimate_evolving(live, Reflection(live, tokens=40), problem, settings)
+    assert found.measured.calls == 7
+    assert found.tokens == pytest.approx(50_000, rel=0.01)
+    assert found.steps == (found.calls // 13, found.calls // 7)
+    assert found.judging.calls == 120
+    with pytest.raises(ConfigError, match="one step may take"):
+        await estimate_evolving(live, Reflection(live), problem, replace(settings, budget=TuneBudget(calls=12)))

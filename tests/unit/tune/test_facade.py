@@ -1,0 +1,193 @@
+"""The surface: compile, headroom and estimate, from plain data to a prompt file."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from scripted_task import GOOD, sums
+from scripted_task import engine as scripted
+
+from poise import prompts
+from poise.core import Kind, Request
+from poise.errors import AbilityMissing, ConfigError, UnknownName
+from poise.prompts.export import as_python
+from poise.tune import Compiled, Objective, Optimizer, StepSettings, TuneBudget
+from poise.tune.compiled import starting
+from poise.tune.optimizer import initial
+from poise.tune.race import Race
+
+STEP = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=16, race=Race(block=2, most=2))
+
+
+def exact(example, prediction, trace=None):
+    return example.answer == prediction.answer
+
+
+def optimizer(tmp_path, **changes):
+    known = {"engine": scripted(), "budget": TuneBudget(calls=120), "by": "gepa", "step": STEP}
+    return Optimizer(changes.pop("metric", exact), run_dir=tmp_path / "run", **{**known, **changes})
+
+
+def test_compile_gives_a_prompt_its_file_and_the_front(tmp_path):
+    seen = []
+    found = optimizer(tmp_path).compile("Go on.", trainset=sums(12), valset=sums(60, 50), watch=seen.append)
+    assert isinstance(found, Compiled)
+    assert (found.best, found.shown) == (GOOD, True)
+    assert found.pick("knee") == found.pick(latency=60) == GOOD
+    assert {one.name for one in found.detailed_results} == {"Go on.", *(one.name for one in found.detailed_results)}
+    point = next(each for each in found.pareto_front if each.measured.name == GOOD)
+    assert point.accuracy.low <= point.measured.accuracy <= point.accuracy.high
+    assert point.tokens.low < point.tokens.high
+    assert len(seen) == found.tuned.steps
+    file = prompts.load(str(found.path))
+    assert file.render(Request.ask("What?"))[0].text == f"What?\n{GOOD}"
+    assert "2507.19457" in file.source
+    assert (file.measured[0].n, file.measured[0].model) == (60, "scripted")
+
+
+async def test_the_twin_for_async_code_goes_on_with_a_run(tmp_path):
+    given = {"trainset": sums(12), "valset": sums(40, 50)}
+    first = await optimizer(tmp_path).acompile("Go on.", **given)
+    live = scripted()
+    again = await optimizer(tmp_path, engine=live).acompile("Go on.", **given)
+    assert (again.best, live.generated) == (first.best, 0)
+    with pytest.raises(ConfigError, match="acompile"):
+        optimizer(tmp_path).compile("Go on.", **given)
+    with pytest.raises(ConfigError, match=r"task.*tune\.json"):
+        await optimizer(tmp_path).acompile("Go on.", trainset=sums(12), valset=sums(41, 50))
+
+
+def test_gradients_on_an_engine_with_weights(engine, task, tmp_path):
+    items = task.items(12, 0)
+    step = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=4, race=Race(block=2, most=2))
+    made = Optimizer(task.grade, engine=engine, budget=TuneBudget(calls=30), run_dir=tmp_path / "run", step=step)
+    found = asyncio.run(made.acompile("Go on.", trainset=items[:8], valset=items[8:]))
+    assert (found.best, found.shown) == ("Go on.", False)
+    assert "2412.09722" in found.path.read_text()
+    rows = asyncio.run(made.aheadroom("Go on.", trainset=items[:8], rows=2, draws=2))
+    assert rows.spent.calls == 6
+    assert asyncio.run(made.aestimate("Go on.", trainset=items[:8], valset=items[8:])).calls == 30
+
+
+@pytest.mark.parametrize("by", ["", "mixed", "gradient", "likelihood", "random"])
+def test_an_engine_without_weights_is_told_what_would_do(tmp_path, by):
+    live = scripted()
+    with pytest.raises(ConfigError, match=r"weights.*--by gepa") as caught:
+        optimizer(tmp_path, by=by, engine=live).compile(trainset=sums(12))
+    assert not isinstance(caught.value, AbilityMissing)
+    assert live.generated == 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_engine_by_its_word_is_closed_in_the_end(tmp_path):
+    found = optimizer(tmp_path, engine="scripted", reflection="scripted").compile(
+        trainset=sums(12), valset=sums(10, 50)
+    )
+    assert found.best == initial(), "that model cannot propose"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "hint"),
+    [
+        ({"budget": {"calls": 5}}, ConfigError, "TuneBudget"),
+        ({"objectives": ("speed",)}, UnknownName, "seconds"),
+        ({"objectives": ("tokens",)}, ConfigError, "accuracy among them"),
+        ({"by": "gradients"}, UnknownName, "did you mean 'gradient'"),
+        ({"by": "mixed", "reflection": "scripted"}, ConfigError, "gepa"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_when_they_are_made(tmp_path, changes, error, hint):
+    with pytest.raises(error, match=hint):
+        optimizer(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"trainset": []}, "trainset.*at least one"),
+        ({"trainset": sums(5), "valset": []}, "valset.*at least one"),
+        ({"trainset": sums(5), "valset": [{"question": "Q"}]}, r"valset\[0\]\.answer"),
+        ({"program": 7, "trainset": sums(5)}, "program.*instructions"),
+    ],
+)
+def test_data_that_cannot_work_is_refused_before_anything_is_spent(tmp_path, given, hint):
+    live = scripted()
+    with pytest.raises(ConfigError, match=hint):
+        optimizer(tmp_path, engine=live).compile(**given)
+    assert live.generated == 0
+
+
+def test_a_budget_below_one_step_is_refused(tmp_path, engine, task):
+    with pytest.raises(ConfigError, match=r"budget\.calls.*one step may take"):
+        optimizer(tmp_path, budget=TuneBudget(calls=5)).compile(trainset=sums(12))
+    items = task.items(12, 0)
+    made = Optimizer(task, engine=engine, budget=TuneBudget(calls=11), run_dir=tmp_path / "run", step=STEP)
+    with pytest.raises(ConfigError, match="at least 12, which one step may take"):
+        asyncio.run(made.acompile("Go on.", trainset=items[:8], valset=items[8:]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_rows_that_always_fail_do_not_raise(tmp_path):
+    def picky(example, prediction, trace=None):
+        if int(example.answer) % 2:
+            raise ValueError("odd")
+        return exact(example, prediction)
+
+    found = optimizer(tmp_path, metric=picky).compile("Go on.", trainset=sums(12), valset=sums(40, 50))
+    assert all(one.accuracy <= 0.5 for one in found.detailed_results)
+    assert found.best == GOOD
+
+
+class Program:
+    """As dspy's Predict."""
+
+    def __init__(self, instructions):
+        self.signature = type("Signature", (), {"instructions": instructions})
+
+
+def test_what_a_program_begins_with(tmp_path):
+    assert starting("") == starting(" ") == initial()
+    assert starting("Think.") == "Think."
+    assert starting(Program("Reason aloud.")) == "Reason aloud."
+    header = "---\nid: x\nversion: 1\ndescription: d\nsource: s\n---\n# user\n{question}\nUse {{n}}.\n"
+    assert starting(prompts.parse(header.encode(), "x")) == "Use {n}."
+    for wrong in (prompts.load("cot"), prompts.load("bare"), Program(""), object()):
+        with pytest.raises(ConfigError, match="program"):
+            starting(wrong)
+
+
+def test_picks_name_what_would_do(tmp_path):
+    found = optimizer(tmp_path).compile("Go on.", trainset=sums(12), valset=sums(20, 50))
+    with pytest.raises(ConfigError, match="what the fastest prompt takes"):
+        found.pick(latency=1e-9)
+    for wrong in ({}, {"rule": "best"}, {"rule": "knee", "latency": 1.0}):
+        with pytest.raises(ConfigError, match="pick"):
+            found.pick(**wrong)
+    assert found.pick(max_drop=0.3) in {one.name for one in found.detailed_results}
+
+
+def test_before_compiling(tmp_path):
+    made = optimizer(tmp_path)
+    room = made.headroom("Go on.", trainset=sums(30), rows=10, draws=4)
+    assert (room.rows, room.draws, room.spent.calls) == (10, 4, 50)
+    meant = made.estimate("Go on.", trainset=sums(12), valset=sums(20, 50))
+    assert meant.calls == 120
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_package_is_light_and_its_names_exist():
+    code = "import poise.tune, sys; print(sorted({'numpy', 'gepa', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+    code = "import poise.tune.facade, sys; print(sorted({'gepa', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+    assert Objective.named(["accuracy", Objective.SECONDS]) == (Objective.ACCURACY, Objective.SECONDS)
+
+
+def test_an_exported_prompt_needs_no_poise(tmp_path):
+    found = optimizer(tmp_path).compile("Go on.", trainset=sums(12), valset=sums(40, 50))
+    module: dict = {}
+    exec(as_python(prompts.load(str(found.path)), Kind.NUMBER), module)
+    assert module["messages"]("What is 1 + 1?") == [{"role": "user", "content": f"What is 1 + 1?\n{GOOD}"}]
