@@ -17,10 +17,12 @@ _POOL = 512  # examples that are packed together
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One example as tokens; the loss counts those from `start` on."""
+    """One example as tokens; the loss counts those from `start` on. `thought`: tokens that are worth thinking before
+    them, where some are known."""
 
     tokens: tuple[int, ...]
     start: int
+    thought: tuple[int, ...] = ()
 
 
 def encoded(examples: Sequence[Example], tokenizer: Any, longest: int) -> list[Encoded]:
@@ -38,7 +40,8 @@ def encoded(examples: Sequence[Example], tokenizer: Any, longest: int) -> list[E
         tail = tokenizer(example.answer, add_special_tokens=False).input_ids
         tokens = (*head, *tail, tokenizer.eos_token_id)
         if len(tokens) <= longest:
-            kept.append(Encoded(tokens, len(head)))
+            thought = tokenizer(example.thought, add_special_tokens=False).input_ids if example.thought else ()
+            kept.append(Encoded(tokens, len(head), (*thought, tokenizer.eos_token_id) if thought else ()))
     if examples and not kept:
         raise ConfigError("longest", longest, "a length that some example fits in")
     return kept

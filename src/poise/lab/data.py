@@ -26,13 +26,14 @@ _SPARE = 1.3  # items asked for per example wanted, because some have no worked 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One question as it is asked, and the answer to learn. `cluster`: its template or item; `task`: its source. Plain
-    text is an answer without a prompt."""
+    text is an answer without a prompt. `thought`: the worked solution, where the answer is the value alone."""
 
     prompt: Prompt
     answer: str
     question: str
     cluster: str
     task: str
+    thought: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +130,5 @@ def _example(source: Source, item: Item, text: str, rng: random.Random) -> Examp
     name = rng.choices(names, weights)[0]
     prompt = prompts.load(name).render(Request.ask(item.question, item.kind))
     answer = text.rpartition("#### ")[2] if source.values or name == "direct" else text
-    return Example(prompt, answer, item.question, item.cluster, source.task)
+    thought = text if source.values else ""
+    return Example(prompt, answer, item.question, item.cluster, source.task, thought)

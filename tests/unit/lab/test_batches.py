@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import pytest
@@ -125,3 +126,11 @@ def test_a_tokenizer_without_a_chat_template_is_refused():
     words.chat_template = None
     with pytest.raises(ConfigError, match="chat template"):
         encoded([example("2 + 2?", "4")], words, 60)
+
+
+def test_a_thought_that_is_known_ends_as_a_turn_does():
+    words = tiny.tokenizer()
+    known = dataclasses.replace(example("1 + 2?", "3"), thought="1 + 2 = 3")
+    [row] = encoded([known], words, 99)
+    assert words.decode(row.thought) == "1 + 2 = 3<|end|>"
+    assert encoded([example("1 + 2?", "3")], words, 99)[0].thought == ()

@@ -5,11 +5,11 @@ import torch
 from tiny_lm import llama, tokenizer
 
 from poise.errors import ConfigError
-from poise.lab.quiet_star.objective import advantages, quiet_star_loss, thinking_places
+from poise.lab.quiet_star.objective import Texts, advantages, quiet_star_loss, thinking_places
 from poise.lab.quiet_star.settings import LossWeights
 from poise.models.quiet_star.config import QuietStarConfig
 from poise.models.quiet_star.model import QuietStar
-from poise.models.quiet_star.thoughts import parallel
+from poise.models.quiet_star.thoughts import parallel, retold
 
 IDS = torch.tensor([[5, 9, 77, 41, 9, 130, 12, 1], [200, 3, 3, 18, 99, 7, 250, 1]])
 COUNTED = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0, 0, 0]], dtype=torch.bool)
@@ -37,7 +37,7 @@ def nll(model, state, token):
 
 
 def test_it_is_what_it_says(model):
-    found = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
+    found = quiet_star_loss(model, Texts(IDS, COUNTED, EVERY), numbers(), LossWeights(0.5, 0.5, 0.7, 3.0))
     ids, counted = (part.repeat_interleave(CONFIG.n_passes, 0) for part in (IDS, COUNTED))
     with torch.no_grad():
         told = parallel(model, ids, numbers())
@@ -70,15 +70,15 @@ def test_it_is_what_it_says(model):
 
 
 def test_gradients_reach_thoughts_marks_and_mixing(model):
-    quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights()).total.backward()
+    quiet_star_loss(model, Texts(IDS, COUNTED, EVERY), numbers(), LossWeights()).total.backward()
     for parameter in (model.start, model.end, *model.mixer.parameters()):
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
 
 
 def test_a_filler_reinforces_nothing(model):
-    one = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
-    other = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
+    one = quiet_star_loss(model, Texts(IDS, COUNTED, EVERY), numbers(), LossWeights(policy_loss_beta=5.0), filler=9)
+    other = quiet_star_loss(model, Texts(IDS, COUNTED, EVERY), numbers(1), LossWeights(policy_loss_beta=0.0), filler=9)
     assert float(one.total.detach()) == pytest.approx(float(other.total.detach()))
 
 
@@ -90,7 +90,7 @@ def test_advantages_are_above_the_mean_of_their_own_passes():
 
 def test_nothing_to_predict_is_refused(model):
     with pytest.raises(ConfigError, match="counted"):
-        quiet_star_loss(model, (IDS, torch.zeros_like(COUNTED), EVERY), numbers(), LossWeights())
+        quiet_star_loss(model, Texts(IDS, torch.zeros_like(COUNTED), EVERY), numbers(), LossWeights())
     for knob, bad in (("base_loss_beta", -1.0), ("reinforce_temperature", 0.0), ("policy_loss_beta", float("nan"))):
         with pytest.raises(ConfigError, match=knob):
             LossWeights(**{knob: bad})
@@ -101,7 +101,7 @@ def test_distillation_teaches_the_base_alone(model):
     for parameter in model.model.parameters():
         parameter.requires_grad_(True)
     weights = LossWeights(0.0, 0.0, 0.0, distil_loss_beta=1.0)
-    quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), weights).total.backward()
+    quiet_star_loss(model, Texts(IDS, COUNTED, EVERY), numbers(), weights).total.backward()
     body = [parameter for name, parameter in model.model.named_parameters() if "layers" in name]
     made = [parameter.grad.clone() for parameter in body]
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.mixer.parameters())
@@ -122,8 +122,8 @@ def test_places_without_anything_to_predict_are_not_needed(model):
     rolls = numbers()
     at = few.repeat_interleave(CONFIG.n_passes, 0)
     same = rolls.gather(1, at[..., None].expand(-1, -1, rolls.shape[-1]))
-    whole = quiet_star_loss(model, (IDS, COUNTED, EVERY), rolls, LossWeights())
-    part = quiet_star_loss(model, (IDS, COUNTED, few), same, LossWeights())
+    whole = quiet_star_loss(model, Texts(IDS, COUNTED, EVERY), rolls, LossWeights())
+    part = quiet_star_loss(model, Texts(IDS, COUNTED, few), same, LossWeights())
     assert float(part.total.detach()) == pytest.approx(float(whole.total.detach()), abs=1e-6)
     assert (part.first, part.mixed, part.reward) == pytest.approx((whole.first, whole.mixed, whole.reward), abs=1e-6)
 
@@ -131,7 +131,7 @@ def test_places_without_anything_to_predict_are_not_needed(model):
 def test_thoughts_distil_at_the_places_that_think(model):
     few, weights = torch.tensor([[1, 3], [2, 3]]), LossWeights(0.0, 0.0, 0.0, 3.0, 1.0)
     rolls = numbers()[:, :2]
-    found = quiet_star_loss(model, (IDS, COUNTED, few), rolls, weights).total.detach()
+    found = quiet_star_loss(model, Texts(IDS, COUNTED, few), rolls, weights).total.detach()
     told = parallel(model, *(part.repeat_interleave(2, 0) for part in (IDS,)), rolls, at=few.repeat_interleave(2, 0))
     losses = []
     for row, places in enumerate(few.repeat_interleave(2, 0).tolist()):
@@ -158,7 +158,9 @@ def test_the_places_that_think_have_something_to_predict():
 
 
 def test_the_state_after_a_thought_learns_alone(model):
-    found = quiet_star_loss(model, (IDS, COUNTED, EVERY), numbers(), LossWeights(0, 0, 0, 3.0, 0, 1.0)).total.detach()
+    found = quiet_star_loss(
+        model, Texts(IDS, COUNTED, EVERY), numbers(), LossWeights(0, 0, 0, 3.0, 0, 1.0)
+    ).total.detach()
     ids, counted = (part.repeat_interleave(2, 0) for part in (IDS, COUNTED))
     losses = []
     with torch.no_grad():
@@ -169,3 +171,20 @@ def test_the_state_after_a_thought_learns_alone(model):
                 if j + 1 + i < ids.shape[1] and counted[row, j + 1 + i]:
                     losses.append(nll(model, told.alone[row, j, i], ids[row, j + 1 + i]))
     assert float(found) == pytest.approx(sum(losses) / len(losses), abs=1e-4)
+
+
+def test_a_text_that_is_taught_thinks_so_in_one_of_its_passes(model):
+    known = torch.tensor([[7, 8], [-1, -1]])
+    texts, weights = Texts(IDS, COUNTED, EVERY, known), LossWeights(0, 0, 0, 3.0, worked_loss_beta=1.0)
+    wide = texts.repeated(2)
+    drawn = torch.full((4, IDS.shape[1], 2), 3)
+    told = wide.told(drawn)
+    assert told[0].tolist() == [[7, 8]] * IDS.shape[1]
+    assert torch.equal(told[1:], drawn[1:])
+    found = quiet_star_loss(model, texts, numbers(), weights).total.detach()
+    with torch.no_grad():
+        seen = retold(model, IDS[:1], told[:1])
+    worth = [j for j in range(7) if COUNTED[0, j + 1 : j + 4].any()]
+    losses = [nll(model, seen.sources[0, j, k], known[0, k]) for j in worth for k in range(2)]
+    assert float(found) == pytest.approx(sum(losses) / len(losses), abs=1e-4)
+    assert float(quiet_star_loss(model, texts, numbers(), weights, filler=9).total.detach()) == 0.0

@@ -16,6 +16,34 @@ from poise.models.quiet_star.thoughts import Thoughts, parallel, retold
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """`ids` [batch, length]; which of them are to be predicted well, `counted` [batch, length]; where texts think, `at`
+    [batch, places] (`thinking_places`). `taught` [batch, n], or None: thoughts that are known to help, the same at every
+    place of a text; negative where a text has none."""
+
+    ids: Tensor
+    counted: Tensor
+    at: Tensor
+    taught: Tensor | None = None
+
+    def repeated(self, passes: int) -> Texts:
+        """Each text so often, side by side; only the first of them is taught."""
+        ids, counted, at = (part.repeat_interleave(passes, 0) for part in (self.ids, self.counted, self.at))
+        if self.taught is None:
+            return Texts(ids, counted, at)
+        wide = self.taught.new_full((len(ids), self.taught.shape[1]), -1)
+        wide[::passes] = self.taught
+        return Texts(ids, counted, at, wide)
+
+    def told(self, thoughts: Tensor) -> Tensor:
+        """Thoughts [batch, places, n], those of texts that are taught replaced."""
+        if self.taught is None:
+            return thoughts
+        known = self.taught[:, None].expand_as(thoughts)
+        return torch.where(known < 0, thoughts, known)
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
     """`total`: what is minimised. `base` and `mixed`: nats per token; `first`: of the mixed ones those of the very next
     token. `reward`: mean over places of what a thought saves over the talk, in nats; `helped`: the share of places
@@ -32,26 +60,26 @@ class Losses:
 
 def quiet_star_loss(
     model: QuietStar,
-    texts: tuple[Tensor, Tensor, Tensor],
+    texts: Texts,
     numbers: Tensor,
     weights: LossWeights,
     filler: int | None = None,
     forward: LayerForward | None = None,
 ) -> Losses:
-    """Of `texts`: token ids [batch, length], which of them [batch, length] are to be predicted well, and where texts
-    think [batch, places] (`thinking_places`). `numbers` [n_passes * batch, places, n]: by which thoughts are sampled,
-    the passes of one text side by side. With `filler` (see `parallel`) nothing is sampled, and so nothing reinforced.
-    `forward`: see `retold`.
+    """`numbers` [n_passes * batch, places, n]: by which thoughts are sampled, the passes of one text side by side. With
+    `filler` (see `parallel`) nothing is sampled, and so nothing reinforced or taught. `forward`: see `retold`.
 
     The reward of a thought at place j is the sum over its talk of NLL without minus NLL with it; its advantage is what
     that is above the mean of the passes, and nothing where it is below. Raises ConfigError where nothing is counted.
     Cost: n_passes * batch texts, each its length and columns x places, once to sample and once forward and backward."""
     passes = model.config.n_passes
-    ids, counted, at = (part.repeat_interleave(passes, 0) for part in texts)
+    texts = texts.repeated(passes)
+    ids, counted, at = texts.ids, texts.counted, texts.at
     if not bool(counted[:, 1:].any()):
         raise ConfigError("counted", 0, "at least one token after the first of a text")
     with torch.no_grad():
         thoughts = parallel(model, ids, numbers, filler=filler, at=at).tokens
+        thoughts = thoughts if filler is not None else texts.told(thoughts)
     found = retold(model, ids, thoughts, forward, at)
     talked = _valid(counted, at, model.config.n_ahead_talk)
     head = model.model.get_output_embeddings().weight
@@ -71,10 +99,10 @@ def quiet_star_loss(
         taught = soft_losses(plain[where].to(head.dtype), found.mixed[where][:, 0].to(head.dtype), head)
         total = total + weights.distil_loss_beta * taught.mean()
     if weights.thought_loss_beta:
-        total = (
-            total
-            + weights.thought_loss_beta * token_losses(found.alone[talked].to(head.dtype), targets[talked], head).mean()
-        )
+        alone = token_losses(found.alone[talked].to(head.dtype), targets[talked], head)
+        total = total + weights.thought_loss_beta * alone.mean()
+    if weights.worked_loss_beta and texts.taught is not None and filler is None:
+        total = total + weights.worked_loss_beta * _imitation(found, some & (texts.taught[:, :1] >= 0), head)
     return Losses(
         total,
         float(base.detach().sum() / counted[:, 1:].sum()),
@@ -121,6 +149,13 @@ def _spread(states: Tensor, targets: Tensor, where: Tensor, head: Tensor) -> Ten
     """Losses of the tokens that count, 0 for the others; in the shape of `where`."""
     losses = token_losses(states[where].to(head.dtype), targets[where], head)
     return torch.zeros(where.shape, device=losses.device).index_put((where,), losses)
+
+
+def _imitation(found: Thoughts, where: Tensor, head: Tensor) -> Tensor:
+    """Mean cross-entropy of the thoughts' tokens at the places [batch, places] of texts that are taught."""
+    if not bool(where.any()):
+        return found.base.sum() * 0.0
+    return token_losses(found.sources[where].flatten(0, 1).to(head.dtype), found.tokens[where].flatten(), head).mean()
 
 
 def _policy(found: Thoughts, advantage: Tensor, some: Tensor, head: Tensor, weights: LossWeights) -> Tensor:

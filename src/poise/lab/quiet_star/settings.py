@@ -15,7 +15,9 @@ class LossWeights:
     without a thought against its distribution with one, which puts into the weights what thoughts know, so that they
     can be left out (after Fast Quiet-STaR, arXiv 2505.17746); `thought_loss_beta`: of the cross-entropy of the talk by
     the state after the thought alone (ours): what is mixed with a weight near zero hardly learns, and so its weight
-    stays there. Raises ConfigError."""
+    stays there; `worked_loss_beta`: of the cross-entropy of thoughts against the beginning of the worked solution, in
+    one pass of each text whose source has `values` (ours, a warm start; 0: thoughts are left to REINFORCE). Raises
+    ConfigError."""
 
     base_loss_beta: float = 0.5
     mixed_loss_beta: float = 0.5
@@ -23,6 +25,7 @@ class LossWeights:
     reinforce_temperature: float = 3.0
     distil_loss_beta: float = 0.0
     thought_loss_beta: float = 0.0
+    worked_loss_beta: float = 0.0
 
     def __post_init__(self) -> None:
         for knob in (each.name for each in fields(self) if each.name.endswith("_beta")):
@@ -46,6 +49,7 @@ class QuietStarSettings(QuietStarConfig):
     reinforce_temperature: float = 3.0
     distil_loss_beta: float = 0.0
     thought_loss_beta: float = 0.0
+    worked_loss_beta: float = 0.0
     head_learning_rate: float = 1e-3
     places: int = 0
     filler: str = ""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.lab.batches import Encoded
-from poise.lab.quiet_star.objective import Losses, quiet_star_loss, thinking_places
+from poise.lab.quiet_star.objective import Losses, Texts, quiet_star_loss, thinking_places
 from poise.lab.recipe import Recipe
 from poise.lab.train import Taken, Training, adapted, optimiser_of, restored
 from poise.lab.training_run import TrainingRun
@@ -29,7 +29,7 @@ class Thinking:
         if recipe.quiet_star is None:
             raise ConfigError("recipe.quiet_star", None, "a recipe with a [quiet_star] table")
         self.model, self.recipe, self.weights, self.filler = model, recipe, recipe.quiet_star.weights, filler
-        self.places = recipe.quiet_star.places
+        self.places, self.teaches = recipe.quiet_star.places, bool(self.weights.worked_loss_beta)
         self._fused: LayerForward | None = compiled() if view_of(model.model) else None
 
     def taken(self, lines: Sequence[Sequence[Encoded]], step: int) -> Taken:
@@ -51,7 +51,9 @@ class Thinking:
         dice = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step + 1)
         at = thinking_places(counted, config.n_ahead_talk, self.places, dice)
         numbers = torch.rand(passes * len(ids), at.shape[1], config.thought_tokens, generator=dice).to(device)
-        return quiet_star_loss(self.model, (ids, counted, at), numbers, self.weights, self.filler, self._fused)
+        taught = taught_of(lines, config.thought_tokens).to(device) if self.teaches else None
+        texts = Texts(ids, counted, at, taught)
+        return quiet_star_loss(self.model, texts, numbers, self.weights, self.filler, self._fused)
 
 
 def rows_of(lines: Sequence[Sequence[Encoded]], length: int) -> tuple[Tensor, Tensor]:
@@ -61,6 +63,17 @@ def rows_of(lines: Sequence[Sequence[Encoded]], length: int) -> tuple[Tensor, Te
         ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
         counted[number, row.start : len(row.tokens)] = True
     return ids, counted
+
+
+def taught_of(lines: Sequence[Sequence[Encoded]], count: int) -> Tensor:
+    """The first `count` tokens of the thought that each line's example knows, [lines, count]; -1 where it knows none,
+    and its last token again where it is shorter."""
+    taught = torch.full((len(lines), count), -1)
+    for number, row in ((number, row) for number, line in enumerate(lines) for row in line):
+        if row.thought:
+            known = row.thought[:count]
+            taught[number] = torch.tensor([*known, *[known[-1]] * (count - len(known))])
+    return taught
 
 
 def begin(model: Any, tokenizer: Any, recipe: Recipe, run: TrainingRun) -> Training:
