@@ -4,7 +4,7 @@ Chain of Density (Adams et al. 2023, arXiv 2309.04269) counts the distinct entit
 tokens of NLTK. This is a proxy of it, because a rule that stops rounds must be light and say the same on every machine;
 spaCy with its small English model is 370 MB on disk, half a second to load, and 15 to 30 ms a paragraph (this: half of
 one). Its density of 63 paragraphs of a story is 0.052 on average, this one's 0.048, their correlation .83; of 150 word
-problems (GSM8K) 0.120, 0.099 and .84. On lists of titles they have nothing in common. Two kinds of entity are seen:
+problems (GSM8K) 0.120, 0.099 and .84; on lists of titles they have nothing in common. Two kinds of entity are seen:
 
 - names: runs of capitalised words ("Bank of England", "Apollo 11"); one that opens a sentence counts where the run goes
   on, the spelling tells ("NASA", "B12"), or the same word is capitalised within a sentence elsewhere;
