@@ -68,6 +68,16 @@ def plan_of(strategy: Strategy, *, engine: str = "main", scorer: str | None = No
     return Plan(strategy, engines, scorer, prompt.id, prompt.hash, because=because or "asked for by name")
 
 
+def prompted(plan: Plan, prompt: str) -> Plan:
+    """The same plan with another prompt. Raises UnknownName, DataError, and ConfigError where arms have their own."""
+    if "prompt" not in knobs.knobs_of(type(plan.strategy)):
+        allowed = f"a knob of the arms of {plan.strategy.name}, such as arms=cot(prompt={prompt})"
+        raise ConfigError("prompt", prompt, allowed)
+    loaded = prompts.load(prompt)
+    strategy = dataclasses.replace(plan.strategy, prompt=prompt)  # type: ignore[type-var]
+    return dataclasses.replace(plan, strategy=strategy, prompt=loaded.id, prompt_hash=loaded.hash)
+
+
 def arm(name: str, values: Mapping[str, object]) -> Arm:
     """An arm from a table: `strategy`, its knobs, `engine`, `scorer`, sampling and budget ceilings, side by side."""
     rest = dict(values)

@@ -23,6 +23,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+AMBIGUOUS = {"cod": (("chain_of_draft", "shorter reasoning steps"), ("chain_of_density", "denser texts"))}
+"""Names with two meanings in the field, which therefore name nothing here."""
+
 
 class PoiseError(Exception):
     """Base of all errors that Poise raises on purpose."""
@@ -39,13 +42,17 @@ class ConfigError(PoiseError, ValueError):
 
 
 class UnknownName(ConfigError):
-    """A name that no registry knows; `nearest` is the closest known one, if any is close."""
+    """A name that no registry knows; `nearest` is the closest known one, if any is close. Of a name with two meanings
+    both are told, and none is nearest."""
 
     def __init__(self, field: str, got: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+        meant = [(name, what) for name, what in AMBIGUOUS.get(got.lower(), ()) if name in names]
+        close = [] if meant else difflib.get_close_matches(got, names, n=1, cutoff=0.5)
         self.nearest = close[0] if close else None
         hint = f"did you mean {self.nearest!r}? " if self.nearest else ""
+        if meant:
+            hint = f"say which: {' or '.join(f'{name} ({what})' for name, what in meant)}; "
         super().__init__(field, got, f"{hint}one of {', '.join(names)}")
 
 

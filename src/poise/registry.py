@@ -10,7 +10,7 @@ import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from poise.errors import ConfigError, UnknownName
+from poise.errors import AMBIGUOUS, UnknownName
 from poise.seams import Scorer, Strategy
 
 STRATEGIES: Mapping[str, str] = {
@@ -18,6 +18,7 @@ STRATEGIES: Mapping[str, str] = {
     "cot": "poise.strategies.cot:ChainOfThought",
     "chain_of_draft": "poise.strategies.chain_of_draft:ChainOfDraft",
     "token_budget": "poise.strategies.token_budget:TokenBudget",
+    "chain_of_density": "poise.strategies.chain_of_density:ChainOfDensity",
     "self_consistency": "poise.strategies.self_consistency:SelfConsistency",
     "adaptive_consistency": "poise.strategies.adaptive_consistency:AdaptiveConsistency",
     "first_finish": "poise.strategies.first_finish:FirstFinish",
@@ -40,19 +41,19 @@ SCORERS: Mapping[str, str] = {
     "mean_logprob": "poise.scoring.logprob:MeanLogprob",
     "self_certainty": "poise.scoring.self_certainty:SelfCertainty",
     "agreement": "poise.scoring.agreement:Agreement",
+    "density": "poise.scoring.density:Density",
     "surprisal": "poise.scoring.surprisal:Surprisal",
     "verifier": "poise.scoring.verifier:Verifier",
     "probe": "poise.scoring.verifier:Probe",
     "prm": "poise.scoring.prm:ProcessRewardModel",
     "quiet_star": "poise.scoring.quiet_star:QuietStarScorer",
 }
-AMBIGUOUS = {"cod": "chain_of_draft (shorter reasoning steps) or chain_of_density (denser summaries)"}
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """The class of a strategy. Raises UnknownName, or ConfigError for a name with two meanings."""
-    if name in AMBIGUOUS:
-        raise ConfigError("strategy", name, f"say which: {AMBIGUOUS[name]}")
+    """The class of a strategy. Raises UnknownName, for a name with two meanings too, whatever plug-ins call theirs."""
+    if name.lower() in AMBIGUOUS:
+        raise UnknownName("strategy", name, STRATEGIES)
     found: type[Strategy] = _load("strategies", name, STRATEGIES, "strategy")
     return found
 

@@ -29,6 +29,16 @@ def test_an_arm_names_itself():
     assert arm_of("direct").name == "direct"
 
 
+def test_a_plan_takes_another_prompt():
+    plan = config.plan_of(SelfConsistency(4))
+    other = config.prompted(plan, "cot_few_shot")
+    assert other.strategy == SelfConsistency(4, "cot_few_shot")
+    assert (other.prompt, other.prompt_hash) == ("cot_few_shot", config.plan_of(other.strategy).prompt_hash)
+    assert other.because == plan.because
+    with pytest.raises(ConfigError, match="arms of cascade"):
+        config.prompted(config.plan_of(Cascade()), "cot")
+
+
 def test_a_strategy_that_scores_gets_a_scorer():
     assert arm_of("best_of_n").plan.scorer == "mean_logprob"
     assert arm_of("best_of_n:scorer=self_certainty").plan.scorer == "self_certainty"

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import sys
 from importlib.resources import files
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from poise.core import Kind, Message, Request, Role
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.prompts import export
 
+FOLLOWING = ("chain_of_density_round", "chain_of_density_trace", "chain_of_density_answer")
 HEADER = "---\nid: mine\nversion: 3\ndescription: A test.\nsource: here\n---\n"
 SLOTTED = HEADER.replace("here\n", 'here\nslot n: int = 50 (1..100) "word budget"\n')
 
@@ -30,8 +33,9 @@ def user(text):
 
 
 def test_shipped_prompts_are_named_after_their_files():
-    assert prompts.names() == ("bare", "chain_of_draft", "cot", "direct", "token_budget")
-    for name in (*prompts.names(), "closing", "waiting"):
+    shipped = "bare chain_of_density chain_of_draft chain_of_draft_few_shot cot cot_few_shot direct direct_few_shot"
+    assert prompts.names() == (*shipped.split(), "token_budget")
+    for name in (*prompts.names(), *FOLLOWING, "closing", "waiting"):
         prompt = prompts.load(name)
         data = files("poise.prompts").joinpath(f"{name}.md").read_bytes()
         assert prompt.id == name
@@ -122,6 +126,54 @@ def test_unknown_names_name_the_nearest():
         prompts.load("cott")
 
 
+@pytest.mark.parametrize("name", ["cod", "CoD", "COD"])
+def test_a_name_with_two_meanings_tells_both(name):
+    with pytest.raises(UnknownName, match=r"chain_of_draft \(shorter.*chain_of_density \(denser") as caught:
+        prompts.load(name)
+    assert caught.value.nearest is None
+
+
+DRAFTED = HEADER.replace("here\n", 'here\nslot draft: text "what was said"\n')
+TURNS = "# user\n{question}\n# assistant\n{draft}\n# user\nAgain. {format}\n\n# format number\nA number.\n"
+
+
+@given(st.text().filter(str.strip), st.text().filter(str.strip))
+def test_what_was_said_enters_verbatim(question, draft):
+    prompt = parse(DRAFTED + TURNS)
+    assert prompt.follows
+    turns = (user(question), Message(Role.ASSISTANT, draft), user("Again. A number."))
+    assert prompt.render(ask(question, Kind.NUMBER), draft=draft) == turns
+
+
+def test_a_further_turn_keeps_the_conversation_and_drops_the_prefix():
+    earlier = (Message(Role.SYSTEM, "S"), user("first"), Message(Role.ASSISTANT, "reply"))
+    request = Request((*earlier, user("second"), Message(Role.ASSISTANT, "so far")))
+    turns = parse(DRAFTED + TURNS).render(request, draft="said")
+    assert turns == (*earlier, user("second"), Message(Role.ASSISTANT, "said"), user("Again."))
+
+
+@pytest.mark.parametrize("given_", [{}, {"draft": ""}, {"draft": " "}, {"draft": 3}])
+def test_a_text_that_is_missing_is_refused(given_):
+    with pytest.raises(ConfigError, match="what was said") as caught:
+        parse(DRAFTED + TURNS).render(ask("Q"), **given_)
+    assert caught.value.field == "draft"
+
+
+@pytest.mark.parametrize("name", FOLLOWING)
+@pytest.mark.parametrize("kind", Kind)
+def test_further_turns_fit_every_kind(name, kind):
+    prompt = prompts.load(name)
+    assert prompt.follows
+    assert name not in prompts.names()
+    words = {"words": 17} if "words" in {slot.name for slot in prompt.slots} else {}
+    first, said, again = prompt.render(ask("What now?", kind), draft="So {x}.", **words)
+    assert (first.text, said.text, said.role) == ("What now?", "So {x}.", Role.ASSISTANT)
+    assert "{" not in again.text
+    assert ("17 words" in again.text) == bool(words)
+    if name != "chain_of_density_round":
+        assert '"The answer is"' in again.text
+
+
 def test_a_users_file_is_read_from_its_path(tmp_path):
     path = tmp_path / "mine.md"
     path.write_bytes((HEADER + "# user\n{question}?\n").replace("\n", "\r\n").encode("utf-8-sig"))
@@ -147,6 +199,10 @@ MALFORMED = {
     "slot default": (SLOTTED.replace("= 50", "= 500") + BODY, 6),
     "slot name": (SLOTTED.replace("slot n", "slot format") + BODY, 6),
     "unused slot": (SLOTTED + BODY, 0),
+    "text slot": (DRAFTED.replace('text "', 'text = "') + TURNS, 6),
+    "unused text": (DRAFTED + BODY, 0),
+    "no question anywhere": (DRAFTED + TURNS.replace("{question}", "Hi"), 12),
+    "question in an example": (HEADER + "# user\n{question}\n# assistant\nHi\n# user\nAgain.\n", 11),
     "text before a section": (HEADER + "Hello\n" + BODY, 7),
     "unknown section": (HEADER + "# robot\nHi\n" + BODY, 7),
     "unknown kind": (HEADER + BODY + "# format colour\nRed\n", 9),
@@ -211,9 +267,51 @@ def test_an_exported_prompt_asks_what_the_prompt_asks(question):
         assert [{**m, "content": m["content"].format(question=question)} for m in messages] == wanted
 
 
+def test_a_further_turn_cannot_be_exported():
+    for write in (export.as_json, export.as_python, export.as_dspy):
+        with pytest.raises(ConfigError, match="draft"):
+            write(prompts.load(FOLLOWING[0]), Kind.TEXT)
+
+
 def test_an_export_for_dspy_is_python_and_names_both_fields():
     told = export.as_dspy(prompts.load("cot"), Kind.NUMBER)
     compile(told, "cot.py", "exec")
     assert "class Cot(dspy.Signature):" in told
     assert "Think step by step." in told
     assert "{question}" not in told
+
+
+class Dspy(ModuleType):
+    """As much of dspy as an export touches."""
+
+    Signature = object
+    InputField = OutputField = staticmethod(lambda: None)
+
+    class Example(dict):
+        def __init__(self, **fields):
+            super().__init__(fields)
+
+        def with_inputs(self, *names):
+            return self, names
+
+    class Predict:
+        def __init__(self, signature):
+            self.signature, self.demos = signature, []
+
+
+@pytest.mark.parametrize("name", prompts.names())
+@pytest.mark.parametrize("kind", Kind)
+def test_an_export_for_dspy_tells_all_that_the_prompt_tells(name, kind, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dspy", Dspy("dspy"))
+    module = {}
+    exec(export.as_dspy(prompts.load(name), kind), module)
+    predict = module["predict"]
+    *turns, last = prompts.load(name).render(ask("What now?", kind))
+    system = [turn.text for turn in turns if turn.role is Role.SYSTEM]
+    shots = [turn.text for turn in turns if turn.role is not Role.SYSTEM]
+    asked = last.text.removeprefix("What now?").strip()
+    assert predict.signature.__doc__ == "\n\n".join([*system, asked]).strip()
+    assert [example for example, _ in predict.demos] == [
+        {"question": question, "answer": answer} for question, answer in zip(shots[::2], shots[1::2], strict=True)
+    ]
+    assert all(inputs == ("question",) for _, inputs in predict.demos)

@@ -21,6 +21,9 @@ def ask(
     strategy: Annotated[
         str, typer.Option(help='How to spend compute, such as "self_consistency:n=8"; see `poise strategies`.')
     ] = "",
+    prompt: Annotated[
+        str, typer.Option(help="A prompt's name, or a .md file, in place of the strategy's; see `poise prompts list`.")
+    ] = "",
     deadline: Annotated[
         float | None, typer.Option(help="Answer within this many seconds, with the best so far.")
     ] = None,
@@ -63,7 +66,7 @@ def ask(
         fetched(spec.model)
     if dialect:
         spec = replace(spec, dialect=dialect)
-    answer = asyncio.run(_solved(request, spec, (strategy, scorer), seed))
+    answer = asyncio.run(_solved(request, spec, (strategy, scorer, prompt), seed))
     console = Console()
     if explain:
         from poise.report.tree import trace_tree
@@ -94,18 +97,20 @@ def _kind(name: str, question: str) -> Kind:
     return kinds[name]
 
 
-async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str], seed: int) -> Answer:
-    from poise.config import strategy_of
+async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str, str], seed: int) -> Answer:
+    from poise.config import prompted, strategy_of
     from poise.connect import connect
     from poise.control.planner import plan
     from poise.run import solve
     from poise.scorers import Scorers
 
-    strategy, scorer = wanted
+    strategy, scorer, prompt = wanted
     chosen, named = strategy_of(strategy) if strategy else (None, None)
     live = connect(spec)
     try:
         decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer or named, card=live.card)
+        if prompt:
+            decided = prompted(decided, prompt)
         return await solve(request, decided, {live.name: live}, Scorers(), seed)
     finally:
         await live.aclose()

@@ -45,10 +45,17 @@ def as_python(prompt: PromptFile, kind: Kind) -> str:
 
 
 def as_dspy(prompt: PromptFile, kind: Kind) -> str:
-    """A module with a dspy signature whose instructions are the prompt without its question, and a predictor of it."""
-    told = [message["content"] for message in messages(prompt, kind) if message["role"] != Role.ASSISTANT.value]
-    text = "\n\n".join(part.replace("{question}", "").replace("{{", "{").replace("}}", "}").strip() for part in told)
+    """A module with a dspy signature whose instructions are the prompt without its question and examples, and a
+    predictor of it whose demos the examples are."""
+    told = prompt.render(Request.ask(_OPEN, kind))
+    system = [message.text for message in told if message.role is Role.SYSTEM]
+    turns = [message.text for message in told if message.role is not Role.SYSTEM]
+    text = "\n\n".join(part.replace(_OPEN, "").strip() for part in (*system, turns[-1])).strip()
     name = "".join(word.capitalize() for word in re.split(r"\W|_", prompt.id) if word) or "Asked"
+    shown = [
+        f'    dspy.Example(question={asked!r}, answer={answered!r}).with_inputs("question"),'
+        for asked, answered in zip(turns[:-1:2], turns[1:-1:2], strict=True)
+    ]
     return "\n".join(
         [
             f'"""Prompt {prompt.id}, version {prompt.version}, for dspy: {_plain(prompt.description)}"""',
@@ -57,12 +64,13 @@ def as_dspy(prompt: PromptFile, kind: Kind) -> str:
             "",
             "",
             f"class {name}(dspy.Signature):",
-            f"    __doc__ = {text.strip()!r}",
+            f"    __doc__ = {text!r}",
             "    question: str = dspy.InputField()",
             "    answer: str = dspy.OutputField()",
             "",
             "",
             f"predict = dspy.Predict({name})",
+            *(["predict.demos = [", *shown, "]"] if shown else []),
             "",
         ]
     )

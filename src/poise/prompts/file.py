@@ -31,6 +31,22 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class TextSlot:
+    """A text that a prompt takes up, such as an earlier draft. It has no default, so a prompt with one asks nothing by
+    itself: a strategy gives it."""
+
+    name: str
+    description: str
+    default: str = ""
+
+    def checked(self, value: object) -> str:
+        """The text, or ConfigError."""
+        if not isinstance(value, str) or not value.strip():
+            raise ConfigError(self.name, value, f"a text ({self.description}), which a strategy gives")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What a prompt was worth for one model: `accuracy` of n questions of `task`, with its 95 % interval (shares), and
     new tokens a question."""
@@ -58,7 +74,7 @@ class PromptFile:
     version: int
     description: str
     source: str
-    slots: tuple[Slot, ...]
+    slots: tuple[Slot | TextSlot, ...]
     hash: str
     turns: Prompt
     formats: tuple[tuple[Kind, str], ...] = ()
@@ -70,11 +86,12 @@ class PromptFile:
         """The request's messages with the last user message wrapped; the question itself enters verbatim. Earlier
         messages stay as they are, but a system text of the file joins the request's own. Pure, no cost.
 
-        Raises UnknownName for a slot the file lacks, ConfigError for a value out of range."""
+        Raises UnknownName for a slot the file lacks, ConfigError for a value out of range or a text that is missing."""
         if not self.turns:
             raise ConfigError("prompt", self.id, "a prompt file with a # user section")
         at = max(i for i, message in enumerate(request.messages) if message.role is Role.USER)
-        before, question, after = request.messages[:at], request.messages[at].text, request.messages[at + 1 :]
+        before, question = request.messages[:at], request.messages[at].text
+        after = () if self.follows else request.messages[at + 1 :]  # a prefix belongs to the first text of all
         values = {"question": question, **self._filled(slots)}
         answer_format = dict(self.formats).get(request.kind, "")
         values["format"] = _fill(answer_format, values)
@@ -86,6 +103,11 @@ class PromptFile:
                 own, before = Message(Role.SYSTEM, f"{before[0].text}\n\n{own.text}"), before[1:]
             before = (own, *before)
         return (*before, *turns, *after)
+
+    @property
+    def follows(self) -> bool:
+        """Whether it takes up a text that was said before."""
+        return any(isinstance(slot, TextSlot) for slot in self.slots)
 
     def closing(self, kind: Kind) -> str:
         """What to put after an unfinished path so that the next tokens are the answer; a paragraph of its own."""

@@ -35,8 +35,8 @@ def text_of(name: str) -> str:
 
 @lru_cache
 def names() -> tuple[str, ...]:
-    """The ids of the shipped prompts that ask a question."""
-    return tuple(name for name in _stems() if _shipped(name).turns)
+    """The ids of the shipped prompts that ask a question by themselves."""
+    return tuple(name for name in _stems() if (prompt := _shipped(name)).turns and not prompt.follows)
 
 
 def closing(request: Request) -> str:

@@ -21,6 +21,9 @@ Slots, a parent and measurements may be missing; measurements are one a line. Se
 `# user` and `# assistant` in turns (pairs before the last `# user` are examples), `# format KIND` (fills `{format}` for
 requests of that kind) and `# closing KIND` (what is put after a path, to force an answer out of it or to make it go
 on). `{question}` stands in the last `# user`; `{{x}}` is a literal `{x}`.
+
+A slot may be a text that was said before, `slot draft: text "the version to rewrite"`. Such a file is a further turn of
+a conversation: `{question}` stands in any `# user` of it.
 """
 
 from __future__ import annotations
@@ -31,10 +34,11 @@ from dataclasses import dataclass
 
 from poise.core import Kind, Message, Prompt, Role
 from poise.errors import DataError
-from poise.prompts.file import PLACEHOLDER, Measurement, PromptFile, Slot
+from poise.prompts.file import PLACEHOLDER, Measurement, PromptFile, Slot, TextSlot
 
 _KEYS = ("id", "version", "description", "source")
 _SLOT = re.compile(r'int = (-?[0-9]+) \((-?[0-9]+)\.\.(-?[0-9]+)\) "([^"]+)"')
+_TEXT = re.compile(r'text "([^"]+)"')
 _MEASURED = re.compile(r"([\d.]+) % \[([\d.]+), ([\d.]+)\], ([\d.]+(?:e\+?\d+)?) tokens, n = (\d+), (.+)")
 _TURNS = {role.value: role for role in Role}
 _KINDS = {kind.value: kind for kind in Kind}
@@ -53,7 +57,7 @@ def parse(data: bytes, path: str) -> PromptFile:
         raise DataError(path, len(lines), lines[-1], "--- to close the header")
     header, slots, measured = _header(lines[1:end], path)
     sections = _sections(lines, end + 1, path, {"question", "format", *(slot.name for slot in slots)})
-    turns = _turns(sections, path)
+    turns = _turns(sections, path, follows=any(isinstance(slot, TextSlot) for slot in slots))
     for slot in slots:
         if not any(f"{{{slot.name}}}" in section.text for section in sections):
             raise DataError(path, 0, f"slot {slot.name}", f"a slot that is used, as {{{slot.name}}}")
@@ -82,9 +86,9 @@ class _Section:
     text: str = ""
 
 
-def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot, ...], tuple[Measurement, ...]]:
+def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot | TextSlot, ...], tuple[Measurement, ...]]:
     header: dict[str, str] = {}
-    slots: list[Slot] = []
+    slots: list[Slot | TextSlot] = []
     measured: list[Measurement] = []
     for number, line in enumerate(lines, 2):
         key, colon, value = (part.strip() for part in line.partition(":"))
@@ -122,10 +126,13 @@ def _measurement(model: str, value: str, path: str, number: int) -> Measurement:
     return Measurement(model, accuracy / 100, low / 100, high / 100, tokens, int(match[5]), match[6])
 
 
-def _slot(name: str, value: str, path: str, number: int) -> Slot:
-    match = _SLOT.fullmatch(value)
-    if not match or not name.isidentifier() or name in ("question", "format"):
-        raise DataError(path, number, f"slot {name}: {value}", 'slot NAME: int = DEFAULT (LOW..HIGH) "what it is"')
+def _slot(name: str, value: str, path: str, number: int) -> Slot | TextSlot:
+    match, text = _SLOT.fullmatch(value), _TEXT.fullmatch(value)
+    if not (match or text) or not name.isidentifier() or name in ("question", "format"):
+        allowed = 'slot NAME: int = DEFAULT (LOW..HIGH) "what it is", or slot NAME: text "what it is"'
+        raise DataError(path, number, f"slot {name}: {value}", allowed)
+    if not match:
+        return TextSlot(name, text[1] if text else "")
     slot = Slot(name, int(match[1]), int(match[2]), int(match[3]), match[4])
     if not slot.low <= slot.default <= slot.high:
         raise DataError(path, number, slot.default, f"a default from {slot.low} to {slot.high}")
@@ -169,8 +176,9 @@ def _heading(line: str, path: str, number: int, before: list[_Section]) -> _Sect
     return _Section(number, name, kind)
 
 
-def _turns(sections: list[_Section], path: str) -> Prompt:
-    """The turns in order: system first if at all, then user and assistant alternating, the question in the last."""
+def _turns(sections: list[_Section], path: str, *, follows: bool) -> Prompt:
+    """The turns in order: system first if at all, then user and assistant alternating, the question in the last, or,
+    where an earlier text is taken up, in any of the user's."""
     turns = [section for section in sections if section.kind is None]
     if not turns and any(section.name == "closing" for section in sections):
         return ()
@@ -179,7 +187,8 @@ def _turns(sections: list[_Section], path: str) -> Prompt:
         expected = ("user", "assistant")[index % 2]
         if turn.name != expected:
             raise DataError(path, turn.line, f"# {turn.name}", f"# {expected} here")
-    if not talk or talk[-1].name != "user" or "{question}" not in talk[-1].text:
+    asking = "".join(turn.text for turn in (talk if follows else talk[-1:]) if turn.name == "user")
+    if not talk or talk[-1].name != "user" or "{question}" not in asking:
         raise DataError(path, talk[-1].line if talk else 0, "the last turn", "a # user section with {question} in it")
     return tuple(Message(_TURNS[turn.name], turn.text) for turn in turns)
 

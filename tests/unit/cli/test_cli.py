@@ -7,6 +7,7 @@ import sys
 import pytest
 from commands import output_of
 
+from poise import prompts, registry
 from poise.cli import app
 from poise.errors import ConfigError, DataError, StoreError, UnknownName
 from poise.store.run_dir import RunDir
@@ -39,6 +40,24 @@ def test_ask_decides_and_explains():
     printed = invoke("ask", "What is 17 + 25?", "--engine", "scripted", "--explain")
     assert "vote until the leader is 2 ahead" in " ".join(printed.split())
     assert "adaptive_consistency" in printed
+
+
+def test_ask_takes_a_prompt_for_whatever_was_decided(tmp_path):
+    words = ("ask", "What is 17 + 25?", "--engine", "scripted", "--explain", "--prompt")
+    read = {name: int(invoke(*words, name).split(" prompt + ")[0].split()[-1]) for name in ("bare", "cot_few_shot")}
+    assert read["cot_few_shot"] > 20 * read["bare"]
+    mine = tmp_path / "mine.md"
+    mine.write_text("---\nid: mine\nversion: 1\ndescription: A test.\nsource: here\n---\n# user\n{question} Now!\n")
+    assert invoke(*words, str(mine), "--strategy", "direct").count("42") >= 1
+
+
+EVERY = [(name, "cot_few_shot") for name in registry.names("strategies") if name != "cascade"]
+
+
+@pytest.mark.parametrize(("strategy", "prompt"), [*EVERY, *(("direct", name) for name in prompts.names())])
+def test_every_strategy_takes_a_prompt_and_every_prompt_asks(strategy, prompt):
+    printed = invoke("ask", "What is 1 + 1?", "--engine", "scripted", "--strategy", strategy, "--prompt", prompt)
+    assert int(printed.splitlines()[0]) in (0, 2, 3)
 
 
 def test_ask_reads_standard_input():
@@ -104,6 +123,16 @@ def test_strategies_lists_and_shows():
         (("ask", "What is 1 + 1?", "--strategy", "self_consistency:m=2"), UnknownName, "knob"),
         (("ask", "What is 1 + 1?", "--strategy", "self_consistency:n=0"), ConfigError, "1 to"),
         (("ask", "What is 1 + 1?", "--strategy", "cod"), ConfigError, "chain_of_draft"),
+        (("ask", "What is 1 + 1?", "--strategy", "cod"), ConfigError, "chain_of_density"),
+        (
+            ("ask", "What is 1 + 1?", "--prompt", "cod"),
+            ConfigError,
+            "chain_of_draft (shorter reasoning steps) or chain_of",
+        ),
+        (("ask", "What is 1 + 1?", "--prompt", "cott"), UnknownName, "did you mean 'cot'"),
+        (("ask", "What is 1 + 1?", "--prompt", "none.md"), DataError, "none.md"),
+        (("ask", "What is 1 + 1?", "--prompt", "chain_of_density_round"), ConfigError, "a text"),
+        (("ask", "What is 1 + 1?", "--prompt", "cot", "--strategy", "cascade"), ConfigError, "cot(prompt=cot)"),
         (("ask", "What is 1 + 1?", "--scorer", "mean_logprb", "--strategy", "best_of_n"), UnknownName, "mean_logprob"),
         (("ask", "What is 1 + 1?", "--tokens", "0"), ConfigError, "above 0"),
         (("ask", "What is 1 + 1?", "--deadline", "-1"), ConfigError, "above 0"),

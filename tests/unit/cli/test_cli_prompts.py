@@ -35,6 +35,19 @@ def test_exports_are_what_they_say():
     assert "dspy.Signature" in run("export", "direct", "--as", "dspy")
 
 
+@pytest.mark.parametrize("name", ["direct_few_shot", "cot_few_shot", "chain_of_draft_few_shot"])
+@pytest.mark.parametrize("kind", ["number", "choice", "expression", "text"])
+def test_examples_are_exported_as_turns(name, kind):
+    words = ("export", name, "--kind", kind, "--as")
+    told = json.loads(run(*words, "json"))
+    assert [message["role"] for message in told] == ["system", *["user", "assistant"] * 6, "user"]
+    assert told[-1]["content"] == "{question}"
+    module = {}
+    exec(run(*words, "python"), module)
+    assert [*module["messages"]("Why?")[:-1], {"role": "user", "content": "Why?"}] == module["messages"]("Why?")
+    assert run(*words, "dspy").count("dspy.Example(") == 6
+
+
 def test_what_is_not_there_is_refused():
     with pytest.raises(UnknownName, match="did you mean 'cot'"):
         run("show", "cott")

@@ -11,6 +11,7 @@ from poise.core import Draft, Finish, Kind, Request, Step
 from poise.errors import ConfigError
 from poise.scorers import scorer_of
 from poise.scoring.agreement import Agreement
+from poise.scoring.density import Density
 from poise.scoring.logprob import MeanLogprob, Span
 from poise.scoring.self_certainty import SelfCertainty
 from poise.testing import check_scorer
@@ -71,3 +72,9 @@ async def test_always_between_zero_and_one(logprobs, window):
 def test_absurd_knobs_are_refused(make):
     with pytest.raises(ConfigError):
         make()
+
+
+async def test_density_is_that_of_the_whole_path():
+    first = Step(1, 0, Draft("He likes Paris", Finish.DELIMITER, 3))
+    assert await value_of(Density(), (first,)) == [1 / 3]
+    assert await value_of(Density(), (first, Step(2, 1, Draft(" and Rome", Finish.EOS, 2)))) == [2 / 5]
