@@ -18,8 +18,8 @@ from poise.models.quiet_star.thoughts import Thoughts, parallel, retold
 @dataclass(frozen=True, slots=True)
 class Texts:
     """`ids` [batch, length]; which of them are to be predicted well, `counted` [batch, length]; where texts think, `at`
-    [batch, places] (`thinking_places`). `taught` [batch, n], or None: thoughts that are known to help, the same at every
-    place of a text; negative where a text has none."""
+    [batch, places] (`thinking_places`). `taught` [batch, n], or None: thoughts that are known to help, the same at
+    every place of a text; negative where a text has none."""
 
     ids: Tensor
     counted: Tensor
