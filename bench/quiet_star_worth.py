@@ -96,18 +96,16 @@ def shown(told: list[Told]) -> Table:
         )
         if each is not first[each.set]:
             better = [row.mixed_right for row in first[each.set].rows]
-            for words, theirs in (
-                ("", [row.base_right for row in rows]),
-                (" pausing", [row.mixed_right for row in rows]),
-            ):
-                pairs = list(zip(better, theirs, strict=True))
-                p = mcnemar(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
-                table.add_row("", f"  thoughts of {told[0].run} against it{words}", "", "", "", f"{p:.2g}", "", "")
+            plain, own = [row.base_right for row in rows], [row.mixed_right for row in rows]
+            for label, theirs in (("without its columns", plain), ("with them", own)):
+                p = _paired(better, theirs)
+                table.add_row("", f"  {told[0].run}'s thoughts : it {label}", "", "", "", f"{p:.2g}", "", "")
     return table
 
 
-def _both(rows: list[Judged]) -> tuple[list[tuple[bool, bool]], list[tuple[bool, bool]]]:
-    return [(row.mixed_right, row.base_right) for row in rows], [(row.base_right, row.mixed_right) for row in rows]
+def _paired(first: list[bool], second: list[bool]) -> float:
+    pairs = list(zip(first, second, strict=True))
+    return mcnemar(pairs.count((True, False)), pairs.count((False, True)))
 
 
 def _share(right: list[bool]) -> str:
