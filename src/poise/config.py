@@ -156,7 +156,7 @@ def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, s
 def engine_of(word: str, model: str = "") -> EngineSpec:
     """An engine from one word: "scripted", a URL of a server (then `model` is its model), the folder of a pool,
     "torch:MODEL" for PyTorch, "quiet-star:FOLDER" for a model that thinks ("quiet-star:FOLDER@gated:0.15": before every
-    seventh token or so), or a model for llama.cpp."""
+    seventh token or so; without a folder the one that ships), or a model for llama.cpp."""
     if word == "scripted":
         return EngineSpec("scripted")
     if word.startswith(("http://", "https://")):
@@ -165,10 +165,10 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
         return EngineSpec("replay", word)
     if word == "torch" or word.startswith("torch:"):
         return EngineSpec("torch", word.partition(":")[2] or "default")
-    if word.startswith("quiet-star:"):
-        folder, _, thinking = word.partition(":")[2].partition("@")
+    head, _, thinking = word.partition("@")
+    if head == "quiet-star" or head.startswith("quiet-star:"):
         thinking_of(thinking)
-        return EngineSpec("quiet-star", "", adapter=folder, thinking=thinking)
+        return EngineSpec("quiet-star", "", adapter=head.partition(":")[2], thinking=thinking)
     return EngineSpec("llamacpp", word)
 
 

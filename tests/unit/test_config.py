@@ -105,6 +105,9 @@ def test_comparisons_name_arms():
 
 
 def test_how_an_engine_thinks():
+    for word, thinking in (("quiet-star", ""), ("quiet-star@off", "off"), ("quiet-star:@exact", "exact")):
+        spec = engine_of(word)
+        assert (spec.kind, spec.adapter, spec.thinking) == ("quiet-star", "", thinking)  # the one that ships
     spec = engine_of("quiet-star:runs/thinking@gated:0.15")
     assert (spec.kind, spec.adapter, spec.thinking) == ("quiet-star", "runs/thinking", "gated:0.15")
     assert thinking_of("") == thinking_of("exact") == Thinking(ThinkingMode.EXACT)

@@ -75,7 +75,10 @@ def search(
 
 @app.command("inference-scaling-vs-reasoning")
 def reasoning(
-    checkpoint: Annotated[Path, typer.Argument(help="A model that learnt to think: RUN/adapter of a training.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(help="A model that learnt to think: RUN/adapter of a training, or the one that ships."),
+    ] = "default",
     run: Annotated[Path | None, typer.Option(help="Folder of the study. [runs/study-reasoning]")] = None,
     model: Annotated[str, typer.Option(help="The model beneath, where its name does not find it.")] = "",
     task: Annotated[list[str] | None, typer.Option(help="Tasks. [three families]")] = None,
@@ -97,7 +100,7 @@ def reasoning(
 
     Example:
 
-    poise study inference-scaling-vs-reasoning runs/lab-quiet-star/adapter
+    poise study inference-scaling-vs-reasoning
 
     Stop it at any time: the same command goes on where it stopped. RUN/study.html has tables, pictures and tests;
     RUN/main and RUN/ablation are runs for poise report.
@@ -116,17 +119,17 @@ def reasoning(
             typer.echo(folder / name)
 
 
-async def _reasoning(settings: Any, given: tuple[Path, str], folder: Path, parallel: int | None) -> None:
+async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parallel: int | None) -> None:
     from dataclasses import replace
 
     from poise.cli.lab_rollouts import connected
     from poise.config import EngineSpec
-    from poise.models.quiet_star.files import check_quiet_star, read_config
+    from poise.models.quiet_star.files import check_quiet_star, folder_of, read_config
     from poise.scorers import Scorers
     from poise.study.reasoning import ReasoningDir, reasoning
     from poise.study.reasoning_arms import BENEATH
 
-    checkpoint, model = given
+    checkpoint, model = folder_of(given[0]), given[1]
     check_quiet_star(checkpoint)
     passes = read_config(checkpoint).n_ahead - 1
     settings = replace(settings, design=replace(settings.design, passes=passes))

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from poise.core import Ability, Prompt, Sampling, Thinking, ThinkingMode
 from poise.engines.quiet_star_worker import ThinkingWorker
 from poise.engines.torch_lm import TorchLM
 from poise.engines.torch_worker import Decoder, Worker
 from poise.errors import EngineRefused
-from poise.models.quiet_star.files import load_quiet_star
+from poise.models.quiet_star.files import folder_of, load_quiet_star
 from poise.models.quiet_star.gates import Gate
 from poise.seams import Stream
 
 
 class QuietStarLM(TorchLM):
-    """A trained Quiet-STaR on a llama, `folder` as `poise lab train` leaves it; `base`: the model beneath, where it is
-    not found by its name. Every draw thinks as its `Sampling.thinking` says, else as `thinking` does: OFF is the
-    model beneath; EXACT thinks before every token, which costs n_ahead passes instead of one; GATED before the `share`
-    of tokens that its head is least sure of (see `models.quiet_star.gates`); AMORTISED drafts so many tokens without
-    thoughts, thinks about all of them side by side, and keeps what EXACT might have said: the same distribution.
-    Thoughts are billed as thought tokens, one for each pass and place, and so are drafts that were not kept; they are
-    never part of the text. Raises ConfigError, ModelError."""
+    """A trained Quiet-STaR on a llama, `folder` as `poise lab train` leaves it (none: the one that ships); `base`: the
+    model beneath, where it is not found by its name. Every draw thinks as its `Sampling.thinking` says, else as
+    `thinking` does: OFF is the model beneath; EXACT thinks before every token, which costs n_ahead passes instead of
+    one; GATED before the `share` of tokens that its head is least sure of (see `models.quiet_star.gates`); AMORTISED
+    drafts so many tokens without thoughts, thinks about all of them side by side, and keeps what EXACT might have said:
+    the same distribution. Thoughts are billed as thought tokens, one for each pass and place, and so are drafts that
+    were not kept; they are never part of the text. Raises ConfigError, ModelError."""
 
     def __init__(
         self,
@@ -33,7 +31,7 @@ class QuietStarLM(TorchLM):
         context: int = 0,
         thinking: Thinking = Thinking(ThinkingMode.EXACT),
     ) -> None:
-        self._thoughtful, loaded = load_quiet_star(Path(folder).expanduser(), base)
+        self._thoughtful, loaded = load_quiet_star(folder_of(folder), base)
         self.thinking, self._gate = thinking, self._thoughtful.gate
         _check(thinking, self._gate)
         super().__init__(loaded, name=name, slots=slots, context=context)

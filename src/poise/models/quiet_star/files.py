@@ -23,6 +23,13 @@ from poise.models.quiet_star.model import QuietStar
 
 NUMBERS, SETTINGS = "quiet_star.safetensors", "quiet_star.json"
 FORMAT = 1
+SHIPPED = Path(__file__).parents[1] / "adapters" / "quiet-star"
+"""The one that ships with Poise, on the default model."""
+
+
+def folder_of(name: str) -> Path:
+    """The folder that a name means: the one that ships for nothing or "default", else a path."""
+    return SHIPPED if name in ("", "default") else Path(name).expanduser()
 
 
 def is_quiet_star(folder: Path) -> bool:
