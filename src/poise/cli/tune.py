@@ -10,7 +10,9 @@ import typer
 from poise.cli.interrupt import resumable
 
 if TYPE_CHECKING:
+    from poise.tune.lengths import Shorter
     from poise.tune.optimizer import Problem, Progress, Tuned, TuneSettings
+    from poise.tune.pick import Pick
     from poise.tune.shortlist import By
 
 PROMPT = "prompt.md"
@@ -28,7 +30,14 @@ def tune(
     calls: Annotated[int | None, typer.Option(help="Stop before so many answers.")] = None,
     tokens: Annotated[int | None, typer.Option(help="Stop before so many tokens.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop before so long. [10, if nothing else is given]")] = None,
-    by: Annotated[str, typer.Option(help="mixed, gradient, likelihood or random: how edits are chosen.")] = "mixed",
+    by: Annotated[
+        str, typer.Option(help="mixed, gradient, likelihood or random: how edits are chosen; greater: as published.")
+    ] = "mixed",
+    shorter: Annotated[bool, typer.Option("--shorter", help="Shorter answers are an objective too.")] = False,
+    phrases: Annotated[Path | None, typer.Option(help="Phrases about length, a TOML file. [those shipped]")] = None,
+    pick: Annotated[
+        str, typer.Option(help="What RUN/prompt.md gets: best, knee, max_drop=SHARE or latency=SECONDS.")
+    ] = "best",
     learn: Annotated[int, typer.Option(help="Questions to learn from. [60; quick: 20]")] = 0,
     judge: Annotated[int, typer.Option(help="Questions that judge in the end. [300; quick: 40]")] = 0,
     reasoning: Annotated[int, typer.Option(help="Tokens of an answer at most.")] = 96,
@@ -43,20 +52,37 @@ def tune(
     poise tune --task gsm_symbolic:templates=0-84 --minutes 60 --run runs/tuned
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
-    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried.
+    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried. With --shorter, {n} in a prompt
+    ("Use at most {n} words.") is a number that is searched; --pick chooses from what came of it, then and later.
     """
     from poise.tune.budget import TuneBudget
     from poise.tune.optimizer import TuneSettings, initial
+    from poise.tune.pick import Pick
+    from poise.tune.rows import LossTerms
     from poise.tune.step import StepSettings
 
+    wish, length = Pick.read(pick), _length(shorter, phrases)
     given = {"calls": calls, "tokens": tokens, "seconds": None if minutes is None else 60 * minutes}
     if all(value is None for value in given.values()):
         given["seconds"] = 120.0 if quick else 600.0
     budget = TuneBudget(calls, tokens, given["seconds"])
-    settings = TuneSettings(prompt or initial(), budget, StepSettings(_by(by), reasoning_tokens=reasoning), seed=seed)
+    step = StepSettings(_by(by), reasoning_tokens=reasoning, shorter=length)
+    settings = TuneSettings(prompt or initial(), budget, step, LossTerms.shorter() if length else LossTerms(), seed)
     problem = _problem(task, (learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
     tuned = resumable(_tune(engine, problem, settings, run), run)
-    _tell(tuned, problem, run, engine)
+    _tell(tuned, problem, run, engine, wish)
+
+
+def _length(shorter: bool, phrases: Path | None) -> Shorter | None:
+    from poise.errors import ConfigError
+    from poise.tune.lengths import Shorter
+    from poise.tune.phrases import load_phrases
+
+    if not shorter:
+        if phrases:
+            raise ConfigError("phrases", str(phrases), "only with --shorter, which puts them in")
+        return None
+    return Shorter(phrases=load_phrases(phrases)) if phrases else Shorter()
 
 
 def _by(name: str) -> By:
@@ -104,7 +130,7 @@ async def _tune(engine: str, problem: Problem, settings: TuneSettings, run: Path
         return await optimise(live, problem, settings, TuneDir(run), watch)
 
 
-def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str) -> None:
+def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str, wish: Pick) -> None:
     from poise.tune.emit import prompt_file
 
     for one in tuned.detailed_results:
@@ -115,9 +141,9 @@ def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str) -> None:
         typer.echo(f"gain {gain} on questions that were not learnt from")
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
-    best = next(one for one in tuned.detailed_results if one.name == tuned.best)
+    best = wish.of(tuned.detailed_results, tuned.best)
     text = prompt_file(
-        run.name or "tuned", tuned.best, tuned.initial, (best, engine.removeprefix("torch:"), problem.task.name)
+        run.name or "tuned", best.name, tuned.initial, (best, engine.removeprefix("torch:"), problem.task.name)
     )
     (run / PROMPT).write_text(text, encoding="utf-8")
-    typer.echo(run / PROMPT)
+    typer.echo(f"{run / PROMPT}: {best.name!r}" if best.name != tuned.best else run / PROMPT)
