@@ -13,7 +13,9 @@ from poise.cli.interrupt import resumable
 if TYPE_CHECKING:
     from poise.cli.tune_engines import Words
     from poise.tune.budget import TuneBudget
+    from poise.tune.lengths import Shorter
     from poise.tune.optimizer import Problem, Tuned, TuneSettings
+    from poise.tune.pick import Pick
 
 PROMPT = "prompt.md"
 
@@ -34,11 +36,19 @@ def tune(
     tokens: Annotated[int | None, typer.Option(help="Stop before so many tokens.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop before so long. [10, if nothing else is given]")] = None,
     by: Annotated[
-        str, typer.Option(help="mixed, gradient, likelihood or random: how edits are chosen; or gepa: by reflection.")
+        str,
+        typer.Option(
+            help="mixed, gradient, likelihood or random: how edits are chosen; greater: as published; gepa: by reflection."
+        ),
     ] = "mixed",
     reflection: Annotated[
         str, typer.Option(help='With --by gepa: the engine that proposes, a word or "URL MODEL". [the same engine]')
     ] = "",
+    shorter: Annotated[bool, typer.Option("--shorter", help="Shorter answers are an objective too.")] = False,
+    phrases: Annotated[Path | None, typer.Option(help="Phrases about length, a TOML file. [those shipped]")] = None,
+    pick: Annotated[
+        str, typer.Option(help="What RUN/prompt.md gets: best, knee, max_drop=SHARE or latency=SECONDS.")
+    ] = "best",
     learn: Annotated[int, typer.Option(help="Questions to learn from. [60; quick: 20]")] = 0,
     judge: Annotated[int, typer.Option(help="Questions that judge in the end. [300; quick: 40]")] = 0,
     reasoning: Annotated[int, typer.Option(help="Tokens of an answer at most.")] = 96,
@@ -58,23 +68,39 @@ def tune(
     poise tune --task my.jsonl --by gepa --engine http://localhost:8000/v1 --model MODEL --calls 3000 --headroom
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
-    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried.
+    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried. With --shorter, {n} in a prompt
+    ("Use at most {n} words.") is a number that is searched; --pick chooses from what came of it, then and later.
     """
     from poise.cli.tune_engines import Words, searched
     from poise.tune.facade import step_by
     from poise.tune.optimizer import TuneSettings, initial
+    from poise.tune.pick import Pick
+    from poise.tune.rows import LossTerms
     from poise.tune.step import StepSettings
 
+    wish, length = Pick.read(pick), _length(shorter, phrases)
     budget = _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
-    step = step_by(by, StepSettings(reasoning_tokens=reasoning))
-    settings = TuneSettings(prompt or initial(), budget, step, seed=seed)
+    step = step_by(by, StepSettings(reasoning_tokens=reasoning, shorter=length))
+    settings = TuneSettings(prompt or initial(), budget, step, LossTerms.shorter() if length else LossTerms(), seed)
     words = Words(by, engine, model, reflection)
     problem = _problem(task, (learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
     if headroom:
         _tell_before(words, problem, settings)
         return
     tuned = resumable(searched(words, problem, settings, run), run)
-    _tell(tuned, problem, run, words)
+    _tell(tuned, problem, run, words, wish)
+
+
+def _length(shorter: bool, phrases: Path | None) -> Shorter | None:
+    from poise.errors import ConfigError
+    from poise.tune.lengths import Shorter
+    from poise.tune.phrases import load_phrases
+
+    if not shorter:
+        if phrases:
+            raise ConfigError("phrases", str(phrases), "only with --shorter, which puts them in")
+        return None
+    return Shorter(phrases=load_phrases(phrases)) if phrases else Shorter()
 
 
 def _budget(calls: int | None, tokens: int | None, minutes: float | None, seconds: float) -> TuneBudget:
@@ -115,7 +141,7 @@ def _tell_before(words: Words, problem: Problem, settings: TuneSettings) -> None
     typer.echo(meaning.told())
 
 
-def _tell(tuned: Tuned, problem: Problem, run: Path, words: Words) -> None:
+def _tell(tuned: Tuned, problem: Problem, run: Path, words: Words, wish: Pick) -> None:
     from poise.tune.emit import GRADIENTS, REFLECTION, prompt_file
 
     for one in tuned.detailed_results:
@@ -126,9 +152,9 @@ def _tell(tuned: Tuned, problem: Problem, run: Path, words: Words) -> None:
         typer.echo(f"gain {gain} on questions that were not learnt from")
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
-    best = next(one for one in tuned.detailed_results if one.name == tuned.best)
+    best = wish.of(tuned.detailed_results, tuned.best)
     told = (best, words.model or words.engine.removeprefix("torch:"), problem.task.name)
     source = REFLECTION if words.evolves else GRADIENTS
-    text = prompt_file(run.name or "tuned", tuned.best, tuned.initial, told, source)
+    text = prompt_file(run.name or "tuned", best.name, tuned.initial, told, source)
     (run / PROMPT).write_text(text, encoding="utf-8")
-    typer.echo(run / PROMPT)
+    typer.echo(f"{run / PROMPT}: {best.name!r}" if best.name != tuned.best else run / PROMPT)

@@ -10,7 +10,7 @@ from commands import outcome_of, output_of
 from poise import prompts
 from poise.cli import app
 from poise.core import Request
-from poise.errors import ConfigError, UnknownName
+from poise.errors import ConfigError, DataError, UnknownName
 from poise.tune.archive import Measured
 from poise.tune.emit import prompt_file
 
@@ -39,6 +39,31 @@ def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
     assert (tmp_path / "run" / "steps.jsonl").read_text().splitlines()[: len(steps)] == steps
 
 
+def test_shorter_answers_are_looked_for_and_a_prompt_is_picked(task, tmp_path):
+    bank = tmp_path / "bank.toml"
+    bank.write_text('phrases = ["Be brief.", "Use at most {n} words."]\n')
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--shorter")
+    words += ("--prompt", "Use at most {n} words.", "--phrases", bank, "--learn", 5, "--judge", 4, "--reasoning", 3)
+    words += ("--run", tmp_path / "run", "--calls", 300)
+    assert "no gain shown" in output_of(app, *words)
+    steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
+    assert {"number", "insert"} <= {each["kind"] for step in steps for each in step["tried"]}
+    told = output_of(app, *words, "--pick", "knee")
+    assert (tmp_path / "run" / "prompt.md").exists()
+    assert "prompt.md" in told
+    with pytest.raises(ConfigError, match="seconds or more"):
+        output_of(app, *words, "--pick", "latency=1e-9")
+
+
+def test_steps_as_published(task, tmp_path):
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on")
+    words += ("--learn", 5, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run", "--by", "greater")
+    output_of(app, *words, "--calls", 40)
+    steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
+    assert [step["place"] for step in steps] == list(range(len(steps)))
+    assert len(steps) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
@@ -48,6 +73,10 @@ def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
         (("--engine", "scripted"), ConfigError, "weights"),
         (("--learn", "12"), ConfigError, "smaller --learn"),
         (("--reasoning", "0"), ConfigError, "reasoning_tokens"),
+        (("--pick", "shortest"), ConfigError, "max_drop=SHARE"),
+        (("--phrases", "bank.toml"), ConfigError, "--shorter"),
+        (("--shorter", "--phrases", "bank.toml"), DataError, "bank.toml"),
+        (("--shorter", "--by", "greater"), ConfigError, "accuracy alone"),
     ],
 )
 def test_what_cannot_work_is_refused(task, tmp_path, monkeypatch, words, error, hint):
