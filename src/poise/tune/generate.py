@@ -107,8 +107,7 @@ def _graded(task: Task, row: Asked, got: Collected, seconds: float) -> Generated
     ids = draft.token_ids[:-1] if draft.finish is Finish.EOS else draft.token_ids
     text, right, failure, read = row.lead + draft.text, False, "", value.text if value else None
     try:
-        whole = isinstance(task, ReadsText)
-        right = task.grade_text(row.item, text, read) if whole else task.grade(row.item, read)
+        right = task.grade_text(row.item, text, read) if isinstance(task, ReadsText) else task.grade(row.item, read)
     except ScorerError as error:
         failure = f"{error}"[:_SAID]
     return Generated(row.item.id, draft.text, ids, draft.tokens, seconds, right, failure, value)

@@ -32,9 +32,10 @@ from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.chain import Link, on_the_front
 from poise.tune.generate import generated
+from poise.tune.lines import link, step_to_json
 from poise.tune.placing import messages
 from poise.tune.rows import LossTerms
-from poise.tune.step import Stepped, StepSettings
+from poise.tune.step import StepSettings
 from poise.tune.steppers import steps_of
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class Tuned:
     def shown(self) -> bool:
         """Whether anything was gained, as far as can be told."""
         return self.best != self.initial
+
+    @property
+    def judged_best(self) -> Measured:
+        """`best` with its outcomes."""
+        return next(one for one in self.detailed_results if one.name == self.best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ class _State:
         self.prompt, self.steps, self.last = line["prompt"], self.steps + 1, line["place"]
         if self.prompt != self.accepted[-1]:
             self.accepted.append(self.prompt)
-            self.links += [_link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
+            self.links += [link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
         cost = Spent(**line["spent"])
         self.spent.add(cost.calls, cost.tokens, cost.seconds)
         self.dearest = max(self.dearest, cost, key=lambda each: float(getattr(each, unit)))
@@ -184,12 +190,13 @@ async def optimise(
             place = stepper.place(number, state.last, state.prompt)
             found = await stepper.step(number, state.prompt, place)
             cost = replace(found.spent, seconds=time.perf_counter() - began)
-            line = _step_to_json(number, place, found, cost)
+            line = step_to_json(number, place, found, cost)
             store.append(STEPS, line)
             state.take(line, budget.unit)
             watch(Progress(state.steps, state.prompt, budget.ceiling - budget.left(state.spent), budget.ceiling))
-        front = on_the_front(begun, state.links, ON_THE_FRONT)
-        texts = front if settings.step.shorter else _finalists(begun, state.accepted)
+        most = most_finalists(settings.step)
+        short = settings.step.shorter is not None
+        texts = on_the_front(begun, state.links, most) if short else _finalists(begun, state.accepted, most)
         return await conclude(engine, problem, settings, store, Searched(tuple(texts), state.steps, state.spent))
 
 
@@ -221,10 +228,15 @@ def _affords(budget: TuneBudget, state: _State, most: Spent) -> bool:
     )
 
 
-def _finalists(initial: str, accepted: Sequence[str]) -> list[str]:
+def most_finalists(step: StepSettings) -> int:
+    """Prompts besides the initial one that are judged at most."""
+    return ON_THE_FRONT if step.shorter else FINALISTS
+
+
+def _finalists(initial: str, accepted: Sequence[str], most: int = FINALISTS) -> list[str]:
     """The initial prompt, and the last that were accepted, each once."""
     others = list(dict.fromkeys(text for text in reversed(accepted) if text != initial))
-    return [initial, *others[:FINALISTS]]
+    return [initial, *others[:most]]
 
 
 async def _judged(engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, text: str) -> Measured:
@@ -264,39 +276,6 @@ def _tuned(initial: str, measured: Sequence[Measured], steps: int, spent: Spent)
     gain = resample(columns, range(rows)).difference(0, 1, 2)
     chosen = best.name if gain.low > 0 else initial
     return Tuned(initial, chosen, gain, tuple(archive.front()), tuple(measured), steps, spent)
-
-
-def _link(tried: Json) -> Link:
-    """What a race saw of the prompt that it accepted; lines of before lengths were written tell nothing of them."""
-    tokens, against = tried.get("tokens", 0.0), tried.get("incumbent_tokens", 0.0)
-    gain = (tried["wins"] - tried["losses"]) / tried["rows"] if tried["rows"] else 0.0
-    return Link(tried["prompt"], gain, tokens / against if against else 1.0)
-
-
-def _step_to_json(number: int, place: int, found: Stepped, spent: Spent) -> Json:
-    return {
-        "step": number,
-        "place": place,
-        "prompt": found.prompt,
-        "accepted": found.accepted.source.value if found.accepted else None,
-        "tried": [
-            {
-                "prompt": tried.prompt,
-                "kind": tried.edit.kind.value,
-                "source": tried.edit.source.value,
-                "slope": tried.edit.slope,
-                "wins": tried.standing.wins,
-                "losses": tried.standing.losses,
-                "rows": tried.standing.rows,
-                "tokens": round(tried.tokens, 3),
-                "incumbent_tokens": round(tried.against, 3),
-                "score": tried.score,
-            }
-            for tried in found.tried
-        ],
-        "failed": found.failed,
-        "spent": {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)},
-    }
 
 
 def _tuned_to_json(tuned: Tuned) -> Json:

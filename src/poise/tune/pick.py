@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from poise.errors import ConfigError
 from poise.tune.archive import Archive, Measured
+
+ALLOWED = "best, knee, max_drop=SHARE or latency=SECONDS"
 
 
 class Wish(Enum):
@@ -39,25 +40,30 @@ class Pick:
         """From best, knee, max_drop=.03 or latency=2.0. Raises ConfigError."""
         name, equals, number = text.strip().partition("=")
         wishes = {wish.value: wish for wish in Wish}
-        allowed = "best, knee, max_drop=SHARE or latency=SECONDS"
         wish = wishes.get(name.strip())
         if wish is None or bool(equals) != (wish in (Wish.MAX_DROP, Wish.LATENCY)):
-            raise ConfigError("pick", text, allowed)
+            raise ConfigError("pick", text, ALLOWED)
         try:
             return cls(wish, float(number) if equals else 0.0)
         except ValueError as error:
             if isinstance(error, ConfigError):
                 raise
-            raise ConfigError("pick", text, allowed) from None
+            raise ConfigError("pick", text, ALLOWED) from None
 
-    def of(self, measured: Sequence[Measured], best: str) -> Measured:
-        """The prompt, out of those that were judged on the same rows. `best`: the name of the one for BEST. Raises
+    @classmethod
+    def one(cls, rule: str, latency: float | None, max_drop: float | None) -> Pick:
+        """By exactly one of a rule as `read` takes it, seconds and a share. Raises ConfigError."""
+        if [bool(rule), latency is not None, max_drop is not None].count(True) != 1:
+            raise ConfigError("pick", (rule, latency, max_drop), f"one of latency=, max_drop= and a rule: {ALLOWED}")
+        if latency is not None:
+            return cls(Wish.LATENCY, latency)
+        return cls.read(rule) if max_drop is None else cls(Wish.MAX_DROP, max_drop)
+
+    def of(self, archive: Archive, best: Measured) -> Measured:
+        """The prompt, out of an archive of those that were judged. `best`: the one for BEST, in it or not. Raises
         ConfigError where the rows are too few to show so small a drop, or no prompt is so fast."""
         if self.wish is Wish.BEST:
-            return next(one for one in measured if one.name == best)
-        archive = Archive()
-        for one in measured:
-            archive.add(one)
+            return best
         if self.wish is Wish.KNEE:
             return archive.knee()
         if self.wish is Wish.MAX_DROP:
@@ -65,7 +71,6 @@ class Pick:
         found = archive.fastest(self.number)
         if found is None:
             fastest = min(placed.measured.latency for placed in archive.front())
-            raise ConfigError(
-                "pick", f"latency={self.number:g}", f"{fastest:.2f} seconds or more, as the fastest takes"
-            )
+            allowed = f"{fastest:.3g} seconds or more, what the fastest prompt takes"
+            raise ConfigError("pick", f"latency={self.number:g}", allowed)
         return found

@@ -11,12 +11,12 @@ from poise.errors import ConfigError
 
 
 class By(Enum):
-    """How candidates are chosen: the most negative gradients, half of them so and half at random, the likeliest of the
-    proposals without any gradient, or any of the proposals. The last two are controls. GREATER: the most negative
-    gradients, in steps as that method was published (`poise.tune.greater`)."""
+    """How candidates are chosen: half of them the most negative gradients and half at random, the most negative
+    gradients alone, the likeliest of the proposals without any gradient, or any of the proposals. The last two are
+    controls. GREATER: the most negative gradients, in steps as that method was published (`poise.tune.greater`)."""
 
-    GRADIENT = "gradient"
     MIXED = "mixed"
+    GRADIENT = "gradient"
     LIKELIHOOD = "likelihood"
     RANDOM = "random"
     GREATER = "greater"
@@ -28,18 +28,21 @@ class By(Enum):
 
 
 class Source(Enum):
-    """Why an edit is tried; FREE: it needed no choice among tokens; PHRASE: it is from the bank."""
+    """Why an edit is tried; FREE: it needed no choice among tokens; PHRASE: it is from the bank; REFLECTION: a model
+    proposed it."""
 
     GRADIENT = "gradient"
     LIKELIHOOD = "likelihood"
     RANDOM = "random"
     FREE = "free"
     PHRASE = "phrase"
+    REFLECTION = "reflection"
 
 
 class Kind(Enum):
     """What an edit does at a place: put a token there, leave the token out, end the prompt before it, or put a token
-    behind the last one. Of the text: put a phrase in, cut a sentence out, change a number."""
+    behind the last one. Of the text: put a phrase in, cut a sentence out, change a number. REWRITE: it is the whole
+    prompt anew, at no place."""
 
     SWAP = "swap"
     DELETE = "delete"
@@ -48,6 +51,7 @@ class Kind(Enum):
     INSERT = "insert"
     CUT = "cut"
     NUMBER = "number"
+    REWRITE = "rewrite"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from poise.core import Request
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.tune.archive import Measured
 from poise.tune.emit import prompt_file
+from poise.tune.facade import WAYS
 
 sys.path.append(str(Path(__file__).parents[1] / "lab"))
 import tiny
@@ -67,7 +68,7 @@ def test_steps_as_published(task, tmp_path):
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        (("--by", "gradients"), UnknownName, "gradient"),
+        (("--by", "gradients"), UnknownName, "one of gepa, gradient, greater, likelihood, mixed, random"),
         (("--calls", "5", "--tokens", "5"), ConfigError, "exactly one"),
         (("--calls", "0"), ConfigError, "above 0"),
         (("--engine", "scripted"), ConfigError, "weights"),
@@ -77,6 +78,7 @@ def test_steps_as_published(task, tmp_path):
         (("--phrases", "bank.toml"), ConfigError, "--shorter"),
         (("--shorter", "--phrases", "bank.toml"), DataError, "bank.toml"),
         (("--shorter", "--by", "greater"), ConfigError, "accuracy alone"),
+        (("--shorter", "--by", "gepa"), ConfigError, "accuracy alone"),
     ],
 )
 def test_what_cannot_work_is_refused(task, tmp_path, monkeypatch, words, error, hint):
@@ -123,7 +125,7 @@ def test_before_spending_it_says_what_could_be_gained_and_what_it_takes(task, tm
     ("words", "hint"),
     [
         (("--engine", "scripted"), "--by gepa"),
-        (("--reflection", "scripted"), "nothing, unless --by gepa"),
+        (("--reflection", "scripted"), "nothing, unless by = 'gepa' (--by gepa)"),
         (("--by", "gepa", "--engine", "scripted", "--calls", "5"), "one step may take"),
         (("--by", "gepa", "--engine", "http://localhost:1/v1"), "--model"),
     ],
@@ -140,3 +142,9 @@ def test_questions_with_one_answer_are_refused(tmp_path):
     path.write_text("".join(f'{{"question": "Is {k} a number?", "answer": "yes"}}\n' for k in range(12)))
     with pytest.raises(ConfigError, match="different answers"):
         outcome_of(app, "tune", "--task", path, "--learn", "6")
+
+
+def test_the_help_names_every_way():
+    told = " ".join(output_of(app, "tune", "--help").replace("│", " ").split())
+    assert "mixed, gradient, likelihood or random: how edits are chosen; greater:" in told
+    assert all(way in told for way in WAYS)

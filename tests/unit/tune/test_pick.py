@@ -3,12 +3,19 @@
 import pytest
 
 from poise.errors import ConfigError
-from poise.tune.archive import Measured
+from poise.tune.archive import Archive, Measured
 from poise.tune.pick import Pick, Wish
 
 
 def measured(name, right, tokens, seconds):
     return Measured(name, tuple(row < right for row in range(200)), (tokens,) * 200, (seconds,) * 200)
+
+
+def archive(found):
+    made = Archive()
+    for one in found:
+        made.add(one)
+    return made
 
 
 FOUND = [
@@ -32,20 +39,20 @@ FOUND = [
     ],
 )
 def test_each_wish_gets_its_prompt(text, name):
-    assert Pick.read(text).of(FOUND, "plain").name == name
+    assert Pick.read(text).of(archive(FOUND), FOUND[0]).name == name
 
 
 def test_what_is_shown_to_be_best_is_told_by_the_run():
-    assert Pick().of(FOUND, "long").name == "long"
+    assert Pick().of(archive(FOUND), FOUND[1]).name == "long"
     assert Pick.read("max_drop=.03") == Pick(Wish.MAX_DROP, 0.03)
 
 
 def test_what_no_prompt_is_and_what_the_rows_cannot_show_is_said():
-    with pytest.raises(ConfigError, match=r"0.50 seconds or more"):
-        Pick.read("latency=.2").of(FOUND, "plain")
+    with pytest.raises(ConfigError, match=r"0\.5 seconds or more"):
+        Pick.read("latency=.2").of(archive(FOUND), FOUND[0])
     few = [Measured(f"{n}", (True,) * n + (False,) * (9 - n), (n,) * 9, (1.0,) * 9) for n in (4, 6)]
     with pytest.raises(ConfigError, match=r"9 rows can show"):
-        Pick.read("max_drop=.01").of(few, "4")
+        Pick.read("max_drop=.01").of(archive(few), few[0])
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,13 @@ def test_what_no_prompt_is_and_what_the_rows_cannot_show_is_said():
 def test_what_cannot_be_wished_is_refused(text):
     with pytest.raises(ConfigError, match="pick"):
         Pick.read(text)
+
+
+def test_one_rule_at_a_time_in_words_or_in_numbers():
+    assert Pick.one("", 2.0, None) == Pick.read("latency=2")
+    assert Pick.one("", None, 0.03) == Pick.read("max_drop=.03") == Pick.one("max_drop=.03", None, None)
+    for wrong in (("", None, None), ("knee", 2.0, None), ("", 2.0, 0.1)):
+        with pytest.raises(ConfigError, match=r"one of latency=.*max_drop=SHARE"):
+            Pick.one(*wrong)
+    with pytest.raises(ConfigError, match="latency above 0"):
+        Pick.one("", 0.0, None)
