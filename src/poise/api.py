@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from poise.config import engine_of, strategy_of
+from poise.config import EngineSpec, engine_of, strategy_of
 from poise.connect import connect
 from poise.control.features import kind_of
 from poise.control.planner import plan
@@ -66,8 +66,13 @@ def _check(question: object, strategy: object, deadline: object, engine: object)
 
 def engine_named(engine: str) -> Engine:
     """The engine that a word or "URL MODEL" names; see `asolve`. Raises ConfigError, ModelError."""
+    return connect(spec_named(engine))
+
+
+def spec_named(engine: str) -> EngineSpec:
+    """Which engine that is, without opening it. Raises ConfigError."""
     word, _, model = engine.partition(" ") if engine.startswith(("http://", "https://")) else (engine, "", "")
-    return connect(engine_of(word, model))
+    return engine_of(word, model)
 
 
 def solve(

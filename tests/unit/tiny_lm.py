@@ -70,11 +70,11 @@ def gpt2(seed: int = 0) -> Any:
     return GPT2LMHeadModel(config).eval()
 
 
-def dense(model: Any | None = None) -> DenseModel:
-    """A tiny model as `load_dense` would give it."""
+def dense(model: Any | None = None, words: Any | None = None) -> DenseModel:
+    """A tiny model as `load_dense` would give it; `words`: another tokenizer."""
     model = model or llama()
     config = model.config.to_dict()
     names = {"n_layer": "num_hidden_layers", "n_embd": "hidden_size", "n_head": "num_attention_heads"}
     config |= {theirs: config[ours] for ours, theirs in names.items() if ours in config}
     config |= {"intermediate_size": config.get("intermediate_size", 128), "max_position_embeddings": 512}
-    return DenseModel("tiny", model, tokenizer(), card_from_config(config, "tiny"))
+    return DenseModel("tiny", model, words or tokenizer(), card_from_config(config, "tiny"))

@@ -1,31 +1,40 @@
 """`poise tune`: a prompt for one task and one model, by gradients over reasoning and races on fresh answers, or, for
-engines whose weights cannot be had, by reflection."""
+engines whose weights cannot be had, by reflection. The work is that of `poise.tune.Optimizer`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poise.cli.interrupt import resumable
+from poise.cli.interrupt import interruptible, resumable
 
 if TYPE_CHECKING:
-    from poise.cli.tune_engines import Words
+    from poise.evals.rows import Item
+    from poise.evals.tasks import Task
     from poise.tune.budget import TuneBudget
-    from poise.tune.optimizer import Problem, Tuned, TuneSettings
+    from poise.tune.compiled import Compiled
+    from poise.tune.estimate import Estimate
+    from poise.tune.facade import Optimizer
+    from poise.tune.headroom import Headroom
+    from poise.tune.optimizer import Progress
 
-PROMPT = "prompt.md"
+_PROMPT = "The text to begin with, behind the question. [zero-shot chain of thought]"
+_ENGINE = "An engine with weights: torch, or torch:MODEL; any engine with --by gepa."
+_BY = "mixed, gradient, likelihood or random: how edits are chosen; greater: as published; gepa: by reflection."
+_REFLECTION = 'With --by gepa: the engine that proposes, a word or "URL MODEL". [the same engine]'
+_PICK = "What RUN/prompt.md gets: best, knee, max_drop=SHARE or latency=SECONDS."
+_HEADROOM = "Before spending: is there anything to gain, and what will it take?"
 
 
 def tune(
     task: Annotated[str, typer.Option(help="A task, such as gsm_symbolic:templates=0-84 or my.jsonl.")],
-    prompt: Annotated[
-        str, typer.Option(help="The text to begin with, behind the question. [zero-shot chain of thought]")
-    ] = "",
-    engine: Annotated[
-        str, typer.Option(help="An engine with weights: torch, or torch:MODEL; any engine with --by gepa.")
-    ] = "torch",
+    prompt: Annotated[str, typer.Option(help=_PROMPT)] = "",
+    engine: Annotated[str, typer.Option(help=_ENGINE)] = "torch",
     model: Annotated[str, typer.Option(help="Model name, when --engine is a URL.")] = "",
     run: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run there is gone on with.")] = Path(
         "runs/tune"
@@ -33,20 +42,17 @@ def tune(
     calls: Annotated[int | None, typer.Option(help="Stop before so many answers.")] = None,
     tokens: Annotated[int | None, typer.Option(help="Stop before so many tokens.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop before so long. [10, if nothing else is given]")] = None,
-    by: Annotated[
-        str, typer.Option(help="mixed, gradient, likelihood or random: how edits are chosen; or gepa: by reflection.")
-    ] = "mixed",
-    reflection: Annotated[
-        str, typer.Option(help='With --by gepa: the engine that proposes, a word or "URL MODEL". [the same engine]')
-    ] = "",
+    by: Annotated[str, typer.Option(help=_BY)] = "mixed",
+    reflection: Annotated[str, typer.Option(help=_REFLECTION)] = "",
+    shorter: Annotated[bool, typer.Option("--shorter", help="Shorter answers are an objective too.")] = False,
+    phrases: Annotated[Path | None, typer.Option(help="Phrases about length, a TOML file. [those shipped]")] = None,
+    pick: Annotated[str, typer.Option(help=_PICK)] = "best",
     learn: Annotated[int, typer.Option(help="Questions to learn from. [60; quick: 20]")] = 0,
     judge: Annotated[int, typer.Option(help="Questions that judge in the end. [300; quick: 40]")] = 0,
     reasoning: Annotated[int, typer.Option(help="Tokens of an answer at most.")] = 96,
     seed: Annotated[int, typer.Option(help="Of questions and draws.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Few questions and two minutes: see that it works.")] = False,
-    headroom: Annotated[
-        bool, typer.Option("--headroom", help="Before spending: is there anything to gain, and what will it take?")
-    ] = False,
+    headroom: Annotated[bool, typer.Option("--headroom", help=_HEADROOM)] = False,
 ) -> None:
     """Look for a prompt that a model reasons better with. What is returned has a gain that is shown on questions which
     were not learnt from; without one it is the prompt to begin with, and that is said.
@@ -58,23 +64,23 @@ def tune(
     poise tune --task my.jsonl --by gepa --engine http://localhost:8000/v1 --model MODEL --calls 3000 --headroom
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
-    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried.
+    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried. With --shorter, {n} in a prompt
+    ("Use at most {n} words.") is a number that is searched; --pick chooses from what came of it, then and later.
     """
-    from poise.cli.tune_engines import Words, searched
-    from poise.tune.facade import step_by
-    from poise.tune.optimizer import TuneSettings, initial
+    from poise.evals.tasks import load_task
+    from poise.tune.facade import Optimizer
     from poise.tune.step import StepSettings
 
-    budget = _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
-    step = step_by(by, StepSettings(reasoning_tokens=reasoning))
-    settings = TuneSettings(prompt or initial(), budget, step, seed=seed)
-    words = Words(by, engine, model, reflection)
-    problem = _problem(task, (learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
+    source, budget = load_task(task), _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
+    step, named = StepSettings(reasoning_tokens=reasoning), f"{engine} {model}" if model else engine
+    wished = partial(Optimizer, by=by, shorter=shorter, phrases=phrases, pick=pick, reflection=reflection or None)
+    made = wished(source, engine=named, budget=budget, seed=seed, run_dir=run, step=step)
+    _fetch(made)
+    items = _items(source, (task, learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
     if headroom:
-        _tell_before(words, problem, settings)
-        return
-    tuned = resumable(searched(words, problem, settings, run), run)
-    _tell(tuned, problem, run, words)
+        _tell_before(made, prompt, items)
+    else:
+        _tell(resumable(made.acompile(prompt, trainset=items[0], valset=items[1], watch=_watch()), run))
 
 
 def _budget(calls: int | None, tokens: int | None, minutes: float | None, seconds: float) -> TuneBudget:
@@ -86,27 +92,45 @@ def _budget(calls: int | None, tokens: int | None, minutes: float | None, second
     return TuneBudget(calls, tokens, None if minutes is None else 60 * minutes)
 
 
-def _problem(spec: str, sizes: tuple[int, int], seed: int) -> Problem:
-    from poise.errors import ConfigError
-    from poise.evals.tasks import load_task
-    from poise.tune.examples import check_answers
-    from poise.tune.optimizer import Problem
+def _fetch(made: Optimizer) -> None:
+    """Models that are not here yet, with a progress bar."""
+    from poise.api import spec_named
+    from poise.cli.models import fetched
 
-    task, (learn, judge) = load_task(spec), sizes
+    for word in (made.engine, made.reflection):
+        spec = spec_named(word) if isinstance(word, str) else None
+        if spec and spec.kind == "llamacpp":
+            fetched(spec.model)
+
+
+def _items(task: Task, asked: tuple[str, int, int], seed: int) -> tuple[list[Item], list[Item]]:
+    """Questions to learn from, and those that judge."""
+    from poise.errors import ConfigError
+
+    spec, learn, judge = asked
     items = task.items(learn + judge, seed)
     if len(items) < learn + 1:
         raise ConfigError("task", spec, f"a task with more than {learn} questions, or a smaller --learn")
-    check_answers(items[:learn], "task")
-    return Problem(task, tuple(items[:learn]), tuple(items[learn:]))
+    return items[:learn], items[learn:]
 
 
-def _tell_before(words: Words, problem: Problem, settings: TuneSettings) -> None:
+def _watch() -> Callable[[Progress], None]:
+    """Tells every step on standard error."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+
+    def watch(progress: Progress) -> None:
+        share = progress.spent / progress.ceiling
+        console.print(f"{share:4.0%} step {progress.step}: {progress.prompt!r}", highlight=False, markup=False)
+
+    return watch
+
+
+def _tell_before(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> None:
     import asyncio
 
-    from poise.cli.interrupt import interruptible
-    from poise.cli.tune_engines import before
-
-    room, meaning = asyncio.run(interruptible(before(words, problem, settings)))
+    room, meaning = asyncio.run(interruptible(_before(made, prompt, items)))
     shares = (("greedy", room.greedy), ("one draw", room.single), (f"majority of {room.draws}", room.majority))
     for name, share in (*shares, (f"any of {room.draws}", room.passed)):
         interval = f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"
@@ -115,20 +139,25 @@ def _tell_before(words: Words, problem: Problem, settings: TuneSettings) -> None
     typer.echo(meaning.told())
 
 
-def _tell(tuned: Tuned, problem: Problem, run: Path, words: Words) -> None:
-    from poise.tune.emit import GRADIENTS, REFLECTION, prompt_file
+async def _before(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> tuple[Headroom, Estimate]:
+    """Whether there is anything to gain, and what the budget will mean; the engine is opened once."""
+    from poise.tune.facade import opened
 
-    for one in tuned.detailed_results:
+    learn, judge = items
+    async with opened(made.engine) as live:
+        made = replace(made, engine=live)
+        room = await made.aheadroom(prompt, trainset=learn)
+        return room, await made.aestimate(prompt, trainset=learn, valset=judge)
+
+
+def _tell(found: Compiled) -> None:
+    for one in found.detailed_results:
         accuracy = f"{100 * one.accuracy:.1f} %, {one.cost:.0f} tokens, n = {len(one.right)}"
         typer.echo(f"{accuracy}: {one.name!r}")
-    gain = f"{100 * tuned.gain.mean:+.1f} points [{100 * tuned.gain.low:.1f}, {100 * tuned.gain.high:.1f}]"
-    if tuned.shown:
+    told = found.tuned.gain
+    gain = f"{100 * told.mean:+.1f} points [{100 * told.low:.1f}, {100 * told.high:.1f}]"
+    if found.shown:
         typer.echo(f"gain {gain} on questions that were not learnt from")
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
-    best = next(one for one in tuned.detailed_results if one.name == tuned.best)
-    told = (best, words.model or words.engine.removeprefix("torch:"), problem.task.name)
-    source = REFLECTION if words.evolves else GRADIENTS
-    text = prompt_file(run.name or "tuned", tuned.best, tuned.initial, told, source)
-    (run / PROMPT).write_text(text, encoding="utf-8")
-    typer.echo(run / PROMPT)
+    typer.echo(f"{found.path}: {found.picked.name!r}" if found.picked.name != found.best else found.path)

@@ -1,4 +1,4 @@
-"""What compiling gives: the prompt, everything that was judged, and rules to choose by."""
+"""What compiling gives: the prompt, its file, and everything that was judged."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from poise.core import Request
 from poise.errors import ConfigError
 from poise.prompts import PromptFile
 from poise.tune.archive import Archive, Measured, Objective, Placed
-from poise.tune.emit import GRADIENTS, prompt_file
+from poise.tune.emit import prompt_file
 from poise.tune.optimizer import Tuned, initial
+from poise.tune.pick import Pick
 
 FILE = "prompt.md"
-KNEE = "knee"
 _QUESTION, _MARK = "{question}", "?"
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """`tuned`: the outcome; `archive`: the finalists that none surely beats in the objectives; `path`: the best prompt
-    as a file, for --prompt, for arms, and for `poise prompts export`."""
+    """`tuned`: the outcome; `archive`: the finalists that none surely beats in the objectives; `picked`: what the
+    optimizer's `pick` asks for; `path`: that as a file, for --prompt, for arms, and for `poise prompts export`."""
 
     tuned: Tuned
     archive: Archive
+    picked: Measured
     path: Path
 
     @property
@@ -48,19 +49,9 @@ class Compiled:
 
     def pick(self, rule: str = "", *, latency: float | None = None, max_drop: float | None = None) -> str:
         """A prompt by one rule: `latency`, the most accurate whose p95 is at most so many seconds; `max_drop`, the
-        shortest that is shown to lose less than so much accuracy (a share); or "knee". Raises ConfigError where no
-        prompt is that fast, or the rows are too few to show so small a drop."""
-        if [bool(rule), latency is not None, max_drop is not None].count(True) != 1 or rule not in ("", KNEE):
-            raise ConfigError("pick", rule or (latency, max_drop), f'one of latency=, max_drop= and "{KNEE}"')
-        if max_drop is not None:
-            return self.archive.shortest(max_drop).name
-        if latency is None:
-            return self.archive.knee().name
-        found = self.archive.fastest(latency)
-        if found is None:
-            least = min(placed.measured.latency for placed in self.pareto_front)
-            raise ConfigError("latency", latency, f"{least:.3g} seconds or more, what the fastest prompt takes")
-        return found.name
+        shortest that is shown to lose less than so much accuracy (a share); or a rule as `poise tune --pick` takes it.
+        Raises ConfigError where no prompt is that fast, or the rows are too few to show so small a drop."""
+        return Pick.one(rule, latency, max_drop).of(self.archive, self.tuned.judged_best).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +61,23 @@ class Emitted:
     folder: Path
     model: str
     task: str
-    source: str = GRADIENTS
+    source: str
 
-    def write(self, tuned: Tuned) -> Path:
-        """The best prompt as a file in the folder."""
-        best = next(one for one in tuned.detailed_results if one.name == tuned.best)
-        told = (best, self.model, self.task)
-        path = self.folder / FILE
-        text = prompt_file(self.folder.name or "tuned", tuned.best, tuned.initial, told, self.source)
+    def write(self, picked: Measured, parent: str) -> Path:
+        """A prompt as a file in the folder."""
+        path, told = self.folder / FILE, (picked, self.model, self.task)
+        text = prompt_file(self.folder.name or "tuned", picked.name, parent, told, self.source)
         path.write_text(text, encoding="utf-8")
         return path
 
 
-def compiled(tuned: Tuned, objectives: tuple[Objective, ...], emitted: Emitted) -> Compiled:
-    """The outcome with its archive, and its file written."""
+def compiled(tuned: Tuned, objectives: tuple[Objective, ...], wish: Pick, emitted: Emitted) -> Compiled:
+    """The outcome with its archive, and the file of what is wished of it. Raises ConfigError where that cannot be."""
     archive = Archive(objectives=objectives)
     for one in tuned.detailed_results:
         archive.add(one)
-    return Compiled(tuned, archive, emitted.write(tuned))
+    picked = wish.of(archive, tuned.judged_best)
+    return Compiled(tuned, archive, picked, emitted.write(picked, tuned.initial))
 
 
 def starting(program: object) -> str:

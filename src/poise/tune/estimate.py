@@ -11,13 +11,12 @@ from poise.errors import ConfigError
 from poise.evals.rows import Item
 from poise.seams import Engine
 from poise.tune.budget import Spent, TuneBudget
-from poise.tune.dearest import calls_of, dearest_step
 from poise.tune.evolve import calls_of_round, least, require_gepa
 from poise.tune.generate import generated
-from poise.tune.optimizer import FINALISTS, Problem, TuneSettings
-from poise.tune.placing import messages, placed
+from poise.tune.optimizer import Problem, TuneSettings, most_finalists
+from poise.tune.placing import messages
 from poise.tune.reflect import Reflection, Seen, propose
-from poise.tune.step import Stepper
+from poise.tune.steppers import steps_of
 
 if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
@@ -64,17 +63,18 @@ def scaled(measured: Spent, budget: TuneBudget, calls: tuple[int, int], judging:
 
 
 async def estimate(engine: TorchLM, problem: Problem, settings: TuneSettings) -> Estimate:
-    """For steps by gradients and their controls: one step is taken whose race ends after its first block, and thrown
+    """For steps on an engine with weights: one step is taken whose race ends after its first block, and thrown
     away. Raises ConfigError as `optimise` does. Cost: that step."""
-    step, began = settings.step, time.perf_counter()
-    settings.budget.check(dearest_step(step, problem.learn, settings.initial))
-    placed(engine.tokenizer(), problem.learn[0].question, settings.initial)
-    small = replace(step, race=replace(step.race, most=step.race.block))
-    stepper = Stepper(engine, problem.task, problem.learn, small, settings.terms, settings.seed)
-    spent = (await stepper.step(0, settings.initial, 0)).spent
-    calls = tuple(calls_of(step, len(problem.learn), rows) for rows in (step.race.block, step.race.most))
-    measured = replace(spent, seconds=time.perf_counter() - began)
-    return scaled(measured, settings.budget, (calls[0], calls[1]), _judging(problem))
+    step, race, begun, began = settings.step, settings.step.race, settings.beginning, time.perf_counter()
+    short = replace(step, race=replace(race, most=min(race.block, race.most)))
+    small, whole = (
+        steps_of(engine, problem.task, problem.learn, each, settings.terms, settings.seed) for each in (short, step)
+    )
+    most = whole.most(begun)
+    settings.budget.check(most)
+    spent = (await small.step(0, begun, small.place(0, None, begun))).spent
+    measured, calls = replace(spent, seconds=time.perf_counter() - began), (small.most(begun).calls, most.calls)
+    return scaled(measured, settings.budget, calls, _judging(problem, settings))
 
 
 async def estimate_evolving(
@@ -94,8 +94,8 @@ async def estimate_evolving(
     _, cost = await propose(reflection, settings.initial, seen, settings.seed)
     tokens = sum(each.tokens for each in told) + cost.tokens
     spent = Spent(len(told) + cost.calls, tokens, time.perf_counter() - began)
-    return scaled(spent, settings.budget, calls_of_round(reflection, problem.learn), _judging(problem))
+    return scaled(spent, settings.budget, calls_of_round(reflection, problem.learn), _judging(problem, settings))
 
 
-def _judging(problem: Problem) -> int:
-    return (1 + FINALISTS) * len(problem.judge)
+def _judging(problem: Problem, settings: TuneSettings) -> int:
+    return (1 + most_finalists(settings.step)) * len(problem.judge)

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poise.api import engine_named
+from poise.api import engine_named, spec_named
 from poise.core import Ability
 from poise.errors import ConfigError, UnknownName
 from poise.evals.tasks import Task
@@ -20,13 +20,16 @@ from poise.seams import Engine
 from poise.tune.archive import Objective
 from poise.tune.budget import TuneBudget
 from poise.tune.compiled import Compiled, Emitted, compiled, starting
-from poise.tune.emit import GRADIENTS, REFLECTION, tidy
+from poise.tune.emit import REFLECTION, source_of, tidy
 from poise.tune.estimate import Estimate, estimate, estimate_evolving
-from poise.tune.evolve import GEPA, EvolveDir, evolve
+from poise.tune.evolve import GEPA, EvolveDir, evolve, require_gepa
 from poise.tune.examples import problem_of, read, task_of
 from poise.tune.headroom import DRAWS, ROWS, Headroom, headroom
+from poise.tune.lengths import Shorter
 from poise.tune.metric import Metric
 from poise.tune.optimizer import Problem, Progress, TuneDir, TuneSettings, optimise
+from poise.tune.phrases import load_phrases
+from poise.tune.pick import Pick, Wish
 from poise.tune.reflect import Reflection
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
 
 T = TypeVar("T")
+WAYS = (*(way.value for way in By), GEPA)
+"""How edits can be found, as `by` and --by name it."""
+_WITH_WEIGHTS = ("torch", "quiet-star")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,11 @@ class Optimizer:
     for one row at a time. `engine`: a word such as "torch:default", "URL MODEL", or an Engine, which is then left open.
     `budget`: one of calls, tokens and seconds, for the search; the judgement comes on top (see `estimate`).
     `objectives`: what the front trades: accuracy, tokens, seconds. `run_dir`: an unfinished run there is gone on with.
-    `by`: mixed, gradient, likelihood or random, for engines with weights (as `step` says, if empty), or gepa for any,
-    with `reflection` as the engine that proposes (the same, if it is None).
+    `by`: mixed, gradient, likelihood, random, or greater (steps as published), for engines with weights (as `step`
+    says, if empty); or gepa for any, with `reflection` as the engine that proposes (the same, if it is None).
+    `shorter`: the search looks for shorter answers too, with `phrases` from a TOML file (the bank of the package, if it
+    is None), and a number {n} in the prompt is searched. `pick`: what the prompt file gets: best, knee, max_drop=SHARE
+    or latency=SECONDS. `step`, `terms`: knobs of the search (terms None: those of its objectives).
 
     The methods raise ConfigError for what cannot work before anything is spent, ModelError where weights cannot be had,
     StoreError where the run directory cannot be written. Each has a twin for async code: `acompile`, `aheadroom`,
@@ -62,19 +71,28 @@ class Optimizer:
     seed: int = 0
     run_dir: str | os.PathLike[str] = "runs/tune"
     by: str = ""
+    shorter: bool = False
+    phrases: str | os.PathLike[str] | None = None
+    pick: str = Wish.BEST.value
     reflection: str | Engine | None = None
     step: StepSettings = StepSettings()
-    terms: LossTerms = LossTerms()
+    terms: LossTerms | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.budget, TuneBudget):
             raise ConfigError(
                 "budget", self.budget, "TuneBudget(calls=N), TuneBudget(tokens=N) or TuneBudget(seconds=N)"
             )
-        Objective.named(self.objectives)
-        step_by(self.by, self.step)
+        objectives, step = Objective.named(self.objectives), self._steps()
+        Pick.read(self.pick)
+        if step.shorter and Objective.TOKENS not in objectives:
+            raise ConfigError("objectives", [each.value for each in objectives], "tokens among them, with shorter")
         if self.reflection is not None and self.by != GEPA:
-            raise ConfigError("reflection", self.reflection, f"nothing, unless by = {GEPA!r}")
+            raise ConfigError("reflection", self.reflection, f"nothing, unless by = {GEPA!r} (--by {GEPA})")
+        if self.by == GEPA:
+            require_gepa()
+        else:
+            check_weights(self.engine)
 
     async def acompile(
         self,
@@ -84,7 +102,9 @@ class Optimizer:
         valset: Iterable[Any] | None = None,
         watch: Callable[[Progress], None] = lambda progress: None,
     ) -> Compiled:
-        """Search, judge, and give the best prompt with a gain that is shown, or the one to begin with. `program`: the
+        """Search, judge, and give the best prompt with a gain that is shown, or the one to begin with; its file is that
+        of `pick`, which raises ConfigError where no prompt can be it (once more with another pick asks nothing anew).
+        `program`: the
         text to begin with, a prompt file of Poise, or a program whose `signature.instructions` are it (dspy.Predict);
         zero-shot chain of thought if empty. `trainset`, `valset`: dspy's examples, mappings or Items with question and
         answer; without a valset half of the trainset judges. `watch` is told after every step."""
@@ -95,10 +115,10 @@ class Optimizer:
                     store, source = EvolveDir(self.run_dir), REFLECTION
                     tuned = await evolve(engine, Reflection(reflects), problem, settings, store, watch)
             else:
-                source = GRADIENTS
+                source = source_of(settings.step.by)
                 tuned = await optimise(with_weights(engine), problem, settings, TuneDir(self.run_dir), watch)
             emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source)
-            return compiled(tuned, Objective.named(self.objectives), emitted)
+            return compiled(tuned, Objective.named(self.objectives), Pick.read(self.pick), emitted)
 
     def compile(
         self,
@@ -170,8 +190,23 @@ class Optimizer:
         return problem, self._settings(program)
 
     def _settings(self, program: object) -> TuneSettings:
-        initial = tidy(starting(program))
-        return TuneSettings(initial, self.budget, step_by(self.by, self.step), self.terms, self.seed)
+        initial, step, terms = tidy(starting(program)), self._steps(), self.terms
+        if terms is None:
+            terms = LossTerms.shorter() if step.shorter else LossTerms()
+        return TuneSettings(initial, self.budget, step, terms, self.seed)
+
+    def _steps(self) -> StepSettings:
+        """How steps are taken. Raises ConfigError for ways that know no other objective, DataError for a bank that
+        cannot be read."""
+        step = step_by(self.by, self.step)
+        length = (step.shorter or Shorter()) if self.shorter else step.shorter
+        if length and self.by == GEPA:
+            raise ConfigError("shorter", self.by, f"another way than {GEPA}, which knows accuracy alone")
+        if self.phrases is not None:
+            if length is None:
+                raise ConfigError("phrases", str(self.phrases), "nothing, unless with shorter=True (--shorter)")
+            length = replace(length, phrases=load_phrases(Path(self.phrases)))
+        return replace(step, shorter=length)
 
     def _reflects(self, engine: Engine) -> str | Engine:
         return engine if self.reflection is None else self.reflection
@@ -179,21 +214,34 @@ class Optimizer:
 
 def step_by(name: str, step: StepSettings) -> StepSettings:
     """The settings of a step with the way that a word names; as they are for gepa, or nothing. Raises UnknownName."""
-    ways = {way.value: way for way in By}
-    if name and name not in (GEPA, *ways):
-        raise UnknownName("by", name, [GEPA, *ways])
-    return replace(step, by=ways[name]) if name in ways else step
+    if name and name not in WAYS:
+        raise UnknownName("by", name, WAYS)
+    return replace(step, by=By(name)) if name not in ("", GEPA) else step
+
+
+def check_weights(engine: str | Engine) -> None:
+    """Raise ConfigError, which says what else would do, for an engine that gradients cannot be taken of."""
+    if isinstance(engine, str):
+        named, weights = engine, spec_named(engine).kind in _WITH_WEIGHTS
+    else:
+        named, weights = str(getattr(engine, "name", engine)), Ability.WHITE_BOX in getattr(engine, "can", ())
+    if not weights:
+        raise _weightless(named)
 
 
 def with_weights(engine: Engine) -> TorchLM:
-    """An engine that gradients can be taken of. Raises ConfigError, which says what else would do."""
-    if Ability.WHITE_BOX in engine.can:
-        from poise.engines.torch_lm import TorchLM
+    """An engine that gradients can be taken of, as what it is. Raises ConfigError for another."""
+    check_weights(engine)
+    from poise.engines.torch_lm import TorchLM
 
-        if isinstance(engine, TorchLM):
-            return engine
+    if not isinstance(engine, TorchLM):
+        raise _weightless(engine.name)
+    return engine
+
+
+def _weightless(engine: str) -> ConfigError:
     allowed = f"one with weights (torch, or torch:MODEL), or --by {GEPA} (by={GEPA!r}), which any engine will do for"
-    raise ConfigError("engine", engine.name, allowed)
+    return ConfigError("engine", engine, allowed)
 
 
 @asynccontextmanager

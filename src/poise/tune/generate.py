@@ -47,6 +47,15 @@ class ReadsText(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it is put to the model. `lead`: the end of the prompt, where it is part of the answer."""
+
+    item: Item
+    prompt: Prompt
+    lead: str = ""
+
+
 async def generated(
     engine: Engine,
     task: Task,
@@ -58,19 +67,26 @@ async def generated(
     """An answer to each item, in their order. The seed of an answer is that of its place among the items, whatever the
     prompt, so that two prompts are compared on common dice. A row that fails is a wrong one that says why; nothing is
     raised for it. Cost: a draw an item."""
+    return await answered(engine, task, [Asked(item, prompt_of(item)) for item in items], sampling, seed)
+
+
+async def answered(
+    engine: Engine, task: Task, asked: Sequence[Asked], sampling: Sampling, seed: int
+) -> list[Generated]:
+    """The same for questions with prompts of their own."""
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(place: int, item: Item) -> Generated:
+    async def one(place: int, row: Asked) -> Generated:
         async with room:
             began = time.perf_counter()
             seeded = dataclasses.replace(sampling, seed=(seed * 1_000_003 + place) & (1 << 31) - 1)
             try:
-                return _graded(task, item, await drawn(engine, prompt_of(item), seeded), time.perf_counter() - began)
+                return _graded(task, row, await drawn(engine, row.prompt, seeded), time.perf_counter() - began)
             except EngineError as failure:
                 said, seconds = f"{failure}"[:_SAID], time.perf_counter() - began
-                return Generated(item.id, seconds=seconds, failure=said, away=failure.retryable)
+                return Generated(row.item.id, seconds=seconds, failure=said, away=failure.retryable)
 
-    return await asyncio.gather(*(one(place, item) for place, item in enumerate(items)))
+    return await asyncio.gather(*(one(place, row) for place, row in enumerate(asked)))
 
 
 async def drawn(engine: Engine, prompt: Prompt, sampling: Sampling) -> Collected:
@@ -85,13 +101,13 @@ async def drawn(engine: Engine, prompt: Prompt, sampling: Sampling) -> Collected
     return got
 
 
-def _graded(task: Task, item: Item, got: Collected, seconds: float) -> Generated:
+def _graded(task: Task, row: Asked, got: Collected, seconds: float) -> Generated:
     draft = got.draft()
-    value = answers.extract(draft.text, item.kind, truncated=draft.finish is Finish.LENGTH)
+    value = answers.extract(row.lead + draft.text, row.item.kind, truncated=draft.finish is Finish.LENGTH)
     ids = draft.token_ids[:-1] if draft.finish is Finish.EOS else draft.token_ids
-    right, failure, read = False, "", value.text if value else None
+    text, right, failure, read = row.lead + draft.text, False, "", value.text if value else None
     try:
-        right = task.grade_text(item, draft.text, read) if isinstance(task, ReadsText) else task.grade(item, read)
+        right = task.grade_text(row.item, text, read) if isinstance(task, ReadsText) else task.grade(row.item, read)
     except ScorerError as error:
         failure = f"{error}"[:_SAID]
-    return Generated(item.id, draft.text, ids, draft.tokens, seconds, right, failure, value)
+    return Generated(row.item.id, draft.text, ids, draft.tokens, seconds, right, failure, value)

@@ -95,7 +95,7 @@ async def headroom(
     greedy = replace(sampling, temperature=0.0)
 
     def asked(item: Item) -> Prompt:
-        return messages(item.question, settings.initial)
+        return messages(item.question, settings.beginning)
 
     first = await generated(engine, task, items, asked, greedy, settings.seed)
     drawn = await generated(engine, task, every, asked, sampling, settings.seed + 1)

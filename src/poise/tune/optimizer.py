@@ -30,18 +30,21 @@ from poise.store.environment import environment
 from poise.store.run_dir import RunDir
 from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.budget import Spent, TuneBudget
-from poise.tune.dearest import dearest_step
+from poise.tune.chain import Link, on_the_front
 from poise.tune.generate import generated
-from poise.tune.placing import messages, placed
+from poise.tune.lines import link, step_to_json
+from poise.tune.placing import messages
 from poise.tune.rows import LossTerms
-from poise.tune.step import Stepped, Stepper, StepSettings
+from poise.tune.step import StepSettings
+from poise.tune.steppers import steps_of
 
 if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
 
 STEPS, DEV, RESULT = "steps.jsonl", "dev.jsonl", "result.json"
-FINALISTS = 5
-"""Prompts besides the initial one that are judged at the end: the last that were accepted."""
+FINALISTS, ON_THE_FRONT = 5, 12
+"""Prompts besides the initial one that are judged at the end: the last that were accepted; where length is an objective
+too, all that may be on the front by what their races saw, at most so many."""
 
 
 def initial() -> str:
@@ -85,6 +88,11 @@ class Tuned:
         """Whether anything was gained, as far as can be told."""
         return self.best != self.initial
 
+    @property
+    def judged_best(self) -> Measured:
+        """`best` with its outcomes."""
+        return next(one for one in self.detailed_results if one.name == self.best)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -105,13 +113,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """The prompt to begin with, what may be spent, how a step is taken, the loss, and the seed."""
+    """The prompt to begin with, what may be spent, how a step is taken, the loss, and the seed. Where length is an
+    objective, a slot {n} of the prompt is filled by the bank's number."""
 
     initial: str
     budget: TuneBudget
     step: StepSettings = StepSettings()
     terms: LossTerms = LossTerms()
     seed: int = 0
+
+    @property
+    def beginning(self) -> str:
+        """The initial prompt as it is asked. Raises ConfigError for a slot that cannot be filled."""
+        return self.step.shorter.phrases.filled(self.initial) if self.step.shorter else self.initial
 
     def to_json(self, problem: Problem, model: str) -> Json:
         """Everything that decides the outcome but the ceiling of the budget, which may be raised."""
@@ -122,7 +136,7 @@ class TuneSettings:
             "judge": [item.id for item in problem.judge],
             "initial": self.initial,
             "unit": self.budget.unit,
-            "step": {**asdict(self.step), "by": self.step.by.value},
+            "step": {k: v for k, v in asdict(self.step).items() if v is not None} | {"by": self.step.by.value},
             "terms": asdict(self.terms),
             "seed": self.seed,
             "model": model,
@@ -131,18 +145,24 @@ class TuneSettings:
 
 @dataclass(slots=True)
 class _State:
-    """Where a run stands: the prompt, those accepted so far, steps, what was spent, and the dearest step."""
+    """Where a run stands: the prompt, those accepted so far and what their races saw, steps, the place of the last one,
+    what was spent, and the dearest step."""
 
     prompt: str
     accepted: list[str]
+    links: list[Link] = field(default_factory=list)
     steps: int = 0
+    last: int | None = None
     spent: Spent = field(default_factory=Spent)
     dearest: Spent = field(default_factory=Spent)
 
-    def take(self, prompt: str, cost: Spent, unit: str) -> None:
-        """One step more."""
-        self.prompt, self.steps = prompt, self.steps + 1
-        self.accepted += [prompt] if prompt != self.accepted[-1] else []
+    def take(self, line: Json, unit: str) -> None:
+        """One step more, as it is written down."""
+        self.prompt, self.steps, self.last = line["prompt"], self.steps + 1, line["place"]
+        if self.prompt != self.accepted[-1]:
+            self.accepted.append(self.prompt)
+            self.links += [link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
+        cost = Spent(**line["spent"])
         self.spent.add(cost.calls, cost.tokens, cost.seconds)
         self.dearest = max(self.dearest, cost, key=lambda each: float(getattr(each, unit)))
 
@@ -154,27 +174,29 @@ async def optimise(
     store: TuneDir,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
-    """Steps from left to right over the prompt's tokens and round again, while the budget affords the next (as dear as
-    one can be), then the judgement. Raises ConfigError for what cannot work before a token is spent, and
-    StoreError as runs do; no row that fails raises."""
-    stepper = Stepper(engine, problem.task, problem.learn, settings.step, settings.terms, settings.seed)
-    budget, question = settings.budget, problem.learn[0].question
-    placed(engine.tokenizer(), question, settings.initial)
-    dearest = dearest_step(settings.step, problem.learn, settings.initial)
-    budget.check(dearest)
+    """Steps over the prompt's tokens, from left to right and round again, while the budget affords the next: the most
+    that it may cost in calls or tokens, in seconds as dear as the dearest so far; then the judgement. Raises
+    ConfigError for what cannot work before a token is spent, a budget below one step among it, and StoreError as runs
+    do; no row that fails raises."""
+    stepper = steps_of(engine, problem.task, problem.learn, settings.step, settings.terms, settings.seed)
+    budget, begun = settings.budget, settings.beginning
+    budget.check(stepper.most(begun))
     with store.claimed(settings.to_json(problem, engine.card.name), environment({"main": engine.card})):
-        state = _State(settings.initial, [settings.initial], dearest=dearest)
+        state = _State(begun, [begun])
         for line in store.lines(STEPS):
-            state.take(line["prompt"], Spent(**line["spent"]), budget.unit)
-        while budget.affords(state.spent, state.dearest) and budget.left(state.spent) > 0:
+            state.take(line, budget.unit)
+        while _affords(budget, state, stepper.most(state.prompt)):
             began, number = time.perf_counter(), state.steps
-            place = number % len(placed(engine.tokenizer(), question, state.prompt).prompt)
+            place = stepper.place(number, state.last, state.prompt)
             found = await stepper.step(number, state.prompt, place)
             cost = replace(found.spent, seconds=time.perf_counter() - began)
-            store.append(STEPS, _step_to_json(number, place, found, cost))
-            state.take(found.prompt, cost, budget.unit)
+            line = step_to_json(number, place, found, cost)
+            store.append(STEPS, line)
+            state.take(line, budget.unit)
             watch(Progress(state.steps, state.prompt, budget.ceiling - budget.left(state.spent), budget.ceiling))
-        texts = _finalists(settings.initial, state.accepted)
+        most = most_finalists(settings.step)
+        short = settings.step.shorter is not None
+        texts = on_the_front(begun, state.links, most) if short else _finalists(begun, state.accepted, most)
         return await conclude(engine, problem, settings, store, Searched(tuple(texts), state.steps, state.spent))
 
 
@@ -193,19 +215,33 @@ async def conclude(
     """The judgement, written down: whatever found the finalists, a prompt comes out only with a gain that is shown.
     Cost: a draw for each question that judges and each finalist that was not judged before."""
     measured = [await _judged(engine, problem, settings, store, text) for text in searched.finalists]
-    tuned = _tuned(settings.initial, measured, searched.steps, searched.spent)
+    tuned = _tuned(searched.finalists[0], measured, searched.steps, searched.spent)
     store.write(RESULT, _tuned_to_json(tuned))
     return tuned
 
 
-def _finalists(initial: str, accepted: Sequence[str]) -> list[str]:
+def _affords(budget: TuneBudget, state: _State, most: Spent) -> bool:
+    return (
+        budget.affords(state.spent, most)
+        and budget.affords(state.spent, state.dearest)
+        and budget.left(state.spent) > 0
+    )
+
+
+def most_finalists(step: StepSettings) -> int:
+    """Prompts besides the initial one that are judged at most."""
+    return ON_THE_FRONT if step.shorter else FINALISTS
+
+
+def _finalists(initial: str, accepted: Sequence[str], most: int = FINALISTS) -> list[str]:
     """The initial prompt, and the last that were accepted, each once."""
     others = list(dict.fromkeys(text for text in reversed(accepted) if text != initial))
-    return [initial, *others[:FINALISTS]]
+    return [initial, *others[:most]]
 
 
 async def _judged(engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, text: str) -> Measured:
-    """A finalist on the rows that judge, all finalists under the same dice; what was judged before is not again."""
+    """A finalist on the rows that judge, all finalists under the same dice; what was judged before is not again. A row
+    that failed counts as the longest there may be: what fails must not look short."""
     for line in store.lines(DEV):
         if line["prompt"] == text:
             return _measured(line)
@@ -213,11 +249,12 @@ async def _judged(engine: Engine, problem: Problem, settings: TuneSettings, stor
     def asked(item: Item) -> Prompt:
         return messages(item.question, text)
 
-    rows = await generated(engine, problem.task, problem.judge, asked, settings.step.sampling, settings.seed + 1)
+    sampling = settings.step.sampling
+    rows = await generated(engine, problem.task, problem.judge, asked, sampling, settings.seed + 1)
     line = {
         "prompt": text,
         "right": [row.right for row in rows],
-        "tokens": [row.tokens for row in rows],
+        "tokens": [sampling.max_tokens if row.failure else row.tokens for row in rows],
         "seconds": [round(row.seconds, 4) for row in rows],
     }
     store.append(DEV, line)
@@ -239,29 +276,6 @@ def _tuned(initial: str, measured: Sequence[Measured], steps: int, spent: Spent)
     gain = resample(columns, range(rows)).difference(0, 1, 2)
     chosen = best.name if gain.low > 0 else initial
     return Tuned(initial, chosen, gain, tuple(archive.front()), tuple(measured), steps, spent)
-
-
-def _step_to_json(number: int, place: int, found: Stepped, spent: Spent) -> Json:
-    return {
-        "step": number,
-        "place": place,
-        "prompt": found.prompt,
-        "accepted": found.accepted.source.value if found.accepted else None,
-        "tried": [
-            {
-                "prompt": tried.prompt,
-                "kind": tried.edit.kind.value,
-                "source": tried.edit.source.value,
-                "slope": tried.edit.slope,
-                "wins": tried.standing.wins,
-                "losses": tried.standing.losses,
-                "rows": tried.standing.rows,
-            }
-            for tried in found.tried
-        ],
-        "failed": found.failed,
-        "spent": {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)},
-    }
 
 
 def _tuned_to_json(tuned: Tuned) -> Json:

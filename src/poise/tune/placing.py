@@ -8,6 +8,7 @@ from typing import Any
 from poise.core import Message, Role
 from poise.errors import ConfigError
 from poise.models.turns import prompt_ids
+from poise.tune.labels import Label
 from poise.tune.rows import Row
 
 BETWEEN = "\n"
@@ -27,9 +28,11 @@ class Placed:
         """The turn."""
         return (*self.before, *self.prompt, *self.behind)
 
-    def row(self, reasoning: tuple[int, ...], asked: tuple[int, ...], answer: tuple[int, ...]) -> Row:
-        """The turn, reasoning that the model gave, the text that asks for the answer, and the answer."""
-        return Row(self.before, (*self.behind, *reasoning, *asked), answer)
+    def row(self, reasoning: tuple[int, ...], label: Label, stop: tuple[int, int] | None = None) -> Row:
+        """The turn, reasoning that the model gave, the text that asks for the answer, and the answer. `stop`: the
+        length of the reasoning at which it could have ended, and the token that would have ended it."""
+        ending = None if stop is None else (len(self.behind) + stop[0], stop[1])
+        return Row(self.before, (*self.behind, *reasoning, *label.asked), label.answer, ending)
 
 
 def messages(question: str, prompt: str) -> tuple[Message, ...]:

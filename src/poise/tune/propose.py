@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from poise.errors import ConfigError
-from poise.tune.padded import padded
+from poise.tune.branches import branches, keeps
 
+POOL = 32
+"""Tokens likely from the left that are looked at from the right."""
 LOOKAHEAD = 5
 """Tokens of the prompt behind a candidate that tell whether it fits in front of them."""
 FEWEST = 6
 """Candidates that the faithful way looks for, besides the prompt's own token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Candidates for a place, the prompt's own token first where it has one there, and how many tokens were run through
+    the model to find them."""
+
+    tokens: tuple[int, ...]
+    cost: int
 
 
 class Proposer:
@@ -24,81 +33,69 @@ class Proposer:
     def __init__(self, model: Any, safe: Callable[[Sequence[int]], bool] = lambda ids: True) -> None:
         self._model, self._safe = model, safe
 
-    @torch.no_grad()
-    def shared(self, befores: Sequence[Sequence[int]], prompt: Sequence[int], place: int, k: int = 10) -> list[int]:
-        """As GReaTer's code does: the k likeliest tokens behind each row's text and the prompt up to the place, those
-        that all rows share; k grows until there are six. The prompt's own token comes first. Cost: one forward pass
+    def shared(self, befores: Sequence[Sequence[int]], prompt: Sequence[int], place: int, k: int = 10) -> Proposed:
+        """As GReaTer does: the k likeliest tokens behind each row's text and the prompt up to the place, those that all
+        rows share; k grows until there are six. A place behind the last token is for one more. Cost: one forward pass
         over the rows."""
-        likely = self._next([[*before, *prompt[:place]] for before in befores])
-        ranks = likely.argsort(-1, descending=True)
-        most = likely.shape[-1]
+        read = branches(self._model, [[*before, *prompt[:place]] for before in befores])
+        ranks, order = read.next.argsort(-1, descending=True), read.next.mean(0)
+        most = ranks.shape[-1]
         found: list[int] = []
         while True:
             sets = [set(row[:k].tolist()) for row in ranks]
-            common = set.intersection(*sets)
-            order = likely.mean(0)
-            found = sorted(common, key=lambda token: -float(order[token]))
-            found = [token for token in found if self._fits(prompt, place, token)]
+            common = sorted(set.intersection(*sets), key=lambda token: -float(order[token]))
+            found = [token for token in common if self._fits(prompt, place, token)]
             if len(found) >= FEWEST or k >= most:
                 break
             k = min(2 * k, most)
-        return [prompt[place], *(token for token in found if token != prompt[place])]
+        own = tuple(prompt[place : place + 1])
+        return Proposed((*own, *(token for token in found if token not in own)), read.computed)
 
-    @torch.no_grad()
     def fitting(
-        self, befores: Sequence[Sequence[int]], prompt: Sequence[int], place: int, count: int, pool: int = 32
-    ) -> list[int]:
+        self, befores: Sequence[Sequence[int]], prompt: Sequence[int], place: int, count: int, pool: int = POOL
+    ) -> Proposed:
         """From both sides: the `count` tokens of the largest log p(c | what is before) + log p(the next tokens of the
-        prompt | ..., c), mean over rows, out of the `pool` that are likeliest from the left. The prompt's own token
-        comes first. Cost: one forward pass over the rows, and `pool` more where prompt stands behind."""
+        prompt | ..., c), mean over rows, out of the `pool` that are likeliest from the left. Cost: one forward pass
+        over the rows up to the place, and one over `pool` times the few tokens behind it."""
         if count < 1 or pool < count:
             raise ConfigError("count", count, f"1 to pool = {pool}")
-        left = self._next([[*before, *prompt[:place]] for before in befores]).mean(0)
-        order = (int(token) for token in left.argsort(descending=True))
+        read = branches(self._model, [[*before, *prompt[:place]] for before in befores])
         some = []
-        for token in order:
+        for token in read.next.mean(0).argsort(descending=True).tolist():
             if token != prompt[place] and self._fits(prompt, place, token):
                 some.append(token)
             if len(some) == pool:
                 break
         behind = prompt[place + 1 : place + 1 + LOOKAHEAD]
-        scores = {token: float(left[token]) for token in some}
-        if behind:
-            for token in some:
-                texts = [[*before, *prompt[:place], token, *behind] for before in befores]
-                scores[token] += float(self._told(texts, len(behind)).mean())
-        best = sorted(some, key=lambda token: -scores[token])[:count]
-        return [prompt[place], *best]
+        scores = read.told([(token, *behind) for token in some]).mean(0).tolist()
+        best = sorted(zip(scores, some, strict=True), key=lambda pair: -pair[0])[:count]
+        return Proposed((prompt[place], *(token for _, token in best)), read.computed)
+
+    def fluency(self, befores: Sequence[Sequence[int]], prompts: Sequence[Sequence[int]]) -> tuple[list[float], int]:
+        """The mean NLL of each prompt's tokens behind the rows' texts, and the tokens that it took."""
+        read = branches(self._model, befores)
+        told = read.told(prompts).mean(0).tolist()
+        return [-each / len(prompt) for each, prompt in zip(told, prompts, strict=True)], read.computed
+
+    def reading(self, text: int, behind: int, ways: int) -> int:
+        """Tokens that are run through the model for a text of so many, and for some ways of going on that have so many
+        together."""
+        return text + behind if keeps(self._model) else (1 + ways) * text + behind
 
     def _fits(self, prompt: Sequence[int], place: int, token: int) -> bool:
         return self._safe([*prompt[:place], token, *prompt[place + 1 :]])
 
-    def _next(self, texts: Sequence[Sequence[int]]) -> Tensor:
-        """Log-probabilities [texts, vocabulary] of the token after each text."""
-        logits, lengths = self._logits(texts)
-        return torch.log_softmax(logits[torch.arange(len(texts)), lengths - 1].float(), -1)
-
-    def _told(self, texts: Sequence[Sequence[int]], count: int) -> Tensor:
-        """The log-probability [texts] of the last `count` tokens of each text."""
-        logits, lengths = self._logits(texts)
-        found = []
-        for number, text in enumerate(texts):
-            end = int(lengths[number])
-            likely = torch.log_softmax(logits[number, end - count - 1 : end - 1].float(), -1)
-            wanted = torch.tensor(text[-count:], device=likely.device)
-            found.append(likely.gather(1, wanted[:, None]).sum())
-        return torch.stack(found)
-
-    def _logits(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        ids, there = padded(texts, self._model.get_input_embeddings().weight.device)
-        logits: Tensor = self._model(input_ids=ids, attention_mask=there, use_cache=False).logits
-        return logits, there.sum(1)
-
 
 def survives(tokenizer: Any) -> Callable[[Sequence[int]], bool]:
-    """Whether ids come back the same when they are written as text and read again."""
+    """Whether ids come back the same when they are written as text and read again, and none of them is a token that
+    means something to the model's turns: the end of one is likely behind every prompt."""
+    control = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special} | {
+        *tokenizer.all_special_ids
+    }
 
     def same(ids: Sequence[int]) -> bool:
+        if not control.isdisjoint(ids):
+            return False
         text = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         back: list[int] = tokenizer(text, add_special_tokens=False).input_ids
         return back == list(ids)

@@ -11,9 +11,13 @@ from poise.records import Json
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.emit import tidy
 from poise.tune.journal import Journal
+from poise.tune.lengths import Outcome, means, rights
+from poise.tune.lines import step_to_json
 from poise.tune.optimizer import FINALISTS, STEPS, Progress, Searched, TuneDir
 from poise.tune.race import standing
 from poise.tune.reflect import PROMPT, Asker
+from poise.tune.shortlist import Edit, Kind, Source
+from poise.tune.step import Stepped, Tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +37,20 @@ class Round:
     spent: Spent = field(default_factory=Spent)
     proposed: str | None = None
     accepted: bool = False
-    before: tuple[bool, ...] = ()
-    after: tuple[bool, ...] = ()
+    before: tuple[Outcome, ...] = ()
+    after: tuple[Outcome, ...] = ()
     failed: int = 0
 
     def to_json(self, number: int, before: Spent) -> Json:
         """As a line. `before`: what was spent before it."""
-        told = standing(self.before, self.after)
-        tried: Json = {"kind": "rewrite", "source": "reflection", "slope": None}
-        tried |= {"prompt": self.proposed, "wins": told.wins, "losses": told.losses, "rows": told.rows}
-        spent = {name: getattr(self.spent, name) - getattr(before, name) for name in ("calls", "tokens", "seconds")}
-        return {
-            "step": number,
-            "place": None,
-            "prompt": self.best,
-            "accepted": "reflection" if self.accepted else None,
-            "tried": [tried] if self.proposed is not None else [],
-            "failed": self.failed,
-            "spent": spent | {"seconds": round(spent["seconds"], 3)},
-        }
+        now, tried = self.spent, tuple[Tried, ...]()
+        edit = Edit(Kind.REWRITE, 0, Source.REFLECTION, text=self.proposed)
+        if self.proposed is not None:
+            told = standing(rights(self.before), rights(self.after))
+            tried = (Tried(edit, self.proposed, told, *means(self.before, self.after)),)
+        spent = Spent(now.calls - before.calls, now.tokens - before.tokens, now.seconds - before.seconds)
+        found = Stepped(self.best, edit if self.accepted else None, tried, spent, self.failed)
+        return step_to_json(number, None, found, spent)
 
 
 class Rounds:
@@ -97,12 +96,13 @@ class Rounds:
 
     def on_evaluation_end(self, event: Mapping[str, Any]) -> None:
         """A few questions were asked: of the prompt, then of its successor, which has no place in the pool yet."""
-        right = tuple(score > 0 for score in event["scores"])
-        failed = self._open.failed + sum(bool(seen.answer.failure) for seen in event["trajectories"])
+        told = [seen.answer for seen in event["trajectories"]]
+        rows = tuple(Outcome(each.right, each.tokens, bool(each.failure)) for each in told)
+        failed = self._open.failed + sum(row.failed for row in rows)
         if event["candidate_idx"] is None:
-            self._open = replace(self._open, after=right, failed=failed)
+            self._open = replace(self._open, after=rows, failed=failed)
         else:
-            self._open = replace(self._open, before=right, failed=failed)
+            self._open = replace(self._open, before=rows, failed=failed)
 
     def on_valset_evaluated(self, event: Mapping[str, Any]) -> None:
         """A prompt came into the pool."""

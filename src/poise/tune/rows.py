@@ -18,6 +18,11 @@ class Row:
     answer: tuple[int, ...]
     stop: tuple[int, int] | None = None
 
+    @property
+    def tokens(self) -> int:
+        """Without the prompt's."""
+        return len(self.before) + len(self.behind) + len(self.answer)
+
     def __post_init__(self) -> None:
         if not (self.before and self.answer):
             raise ConfigError("row", (len(self.before), len(self.answer)), "tokens before the prompt, and an answer")
@@ -34,6 +39,11 @@ class LossTerms:
     temperature: float = 0.2
     prompt_weight: float = 0.2
     stop_weight: float = 0.0
+
+    @classmethod
+    def shorter(cls) -> LossTerms:
+        """Where length is an objective: stopping early weighs what the prompt's own tokens do."""
+        return cls(stop_weight=0.2)
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:

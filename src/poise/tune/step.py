@@ -6,16 +6,15 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from poise import prompts
-from poise.core import Request, Sampling
+from poise.core import Sampling
 from poise.errors import ConfigError
 from poise.evals.rows import Item
 from poise.evals.tasks import Task
+from poise.tune.asking import Asking
 from poise.tune.budget import Spent
-from poise.tune.generate import Generated, generated
-from poise.tune.placing import Placed, messages, placed
+from poise.tune.lengths import Outcome, Shorter, means, rights
 from poise.tune.race import Race, Standing, standing
 from poise.tune.shortlist import By, Edit, free_edits, shortlist
 
@@ -23,11 +22,15 @@ if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
     from poise.tune.rows import LossTerms
 
+_FREE, _OF_LENGTH = 2, 4  # edits at most that need no choice among tokens, and that the bank and the numbers give
+
 
 @dataclass(frozen=True, slots=True)
 class StepSettings:
     """`rows` questions tell the gradient, over `candidates` tokens; `tries` of them are raced, and two edits that only
-    shorten. Answers have at most `reasoning_tokens`, drawn at `temperature`. Raises ConfigError."""
+    shorten. Answers have at most `reasoning_tokens`, drawn at `temperature`. `shorter`: length is an objective too, and
+    edits of length are raced (None: accuracy alone). Steps as GReaTer takes them (`By.GREATER`) are greedy, have
+    neither race nor bar, and know no other objective. Raises ConfigError."""
 
     by: By = By.MIXED
     rows: int = 8
@@ -36,25 +39,33 @@ class StepSettings:
     reasoning_tokens: int = 96
     temperature: float = 0.7
     race: Race = field(default=Race())
+    shorter: Shorter | None = None
 
     def __post_init__(self) -> None:
         for knob in ("rows", "candidates", "tries", "reasoning_tokens"):
             if getattr(self, knob) < 1:
                 raise ConfigError(knob, getattr(self, knob), "1 or more")
+        if self.shorter and self.by is By.GREATER:
+            raise ConfigError("shorter", self.by.value, "another way than greater, which knows accuracy alone")
 
     @property
     def sampling(self) -> Sampling:
         """Of every answer."""
-        return Sampling(self.temperature, max_tokens=self.reasoning_tokens)
+        return Sampling(0.0 if self.by is By.GREATER else self.temperature, max_tokens=self.reasoning_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An edit, the prompt that it makes, and how it stood against the incumbent when the race ended."""
+    """An edit, the prompt that it makes, and how it stood against the incumbent when the race ended. `tokens` a row,
+    and the incumbent's `against` them on the same rows (0: no row). `score`: where steps decide by one, the lower the
+    better."""
 
     edit: Edit
     prompt: str
     standing: Standing
+    tokens: float = 0.0
+    against: float = 0.0
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,98 +92,98 @@ class Stepper:
         terms: LossTerms,
         seed: int = 0,
     ) -> None:
-        from poise.tune.propose import Proposer, survives
-        from poise.tune.relaxed import Relaxed
+        self._asking = Asking(engine, task, items, settings.sampling, terms, settings.by.slopes)
+        self._settings, self._seed = settings, seed
 
-        if not items:
-            raise ConfigError("trainset", 0, "at least one question")
-        self._engine, self._task, self._items, self._settings = engine, task, list(items), settings
-        self._tokenizer: Any = engine.tokenizer()
-        self._relaxed = Relaxed(engine.model(), terms)
-        self._proposer = Proposer(engine.model(), survives(self._tokenizer))
-        self._seed = seed
+    def most(self, prompt: str) -> Spent:
+        """What a step costs at most. Raises ConfigError for a prompt that cannot be placed or fills the window."""
+        from poise.tune.propose import LOOKAHEAD, POOL
+
+        settings, items = self._settings, self._asking.items
+        self._asking.ids(prompt)
+        rivals = 1 + settings.tries + _FREE + (_OF_LENGTH if settings.shorter else 0)
+        rows = min(settings.rows, len(items))
+        found = self._asking.most(prompt, rows, rivals * min(settings.race.most, len(items)))
+        longest = max(len(part.whole) for _, part in self._asking.parts(items, prompt))
+        found.add(tokens=rows * self._asking.proposer.reading(longest, POOL * LOOKAHEAD, POOL))
+        return found
+
+    def place(self, number: int, last: int | None, prompt: str) -> int:
+        """Where step `number` edits: from left to right, and round again."""
+        return number % len(self._asking.ids(prompt))
 
     async def step(self, number: int, prompt: str, place: int) -> Stepped:
         """Step `number` at token `place` of the prompt: the same for the same seed, whatever came before. Raises
         ConfigError for a prompt that cannot be placed, or a place that it does not have."""
         dice, spent = random.Random(f"{self._seed}/{number}"), Spent()
-        edits = await self._edits(prompt, place, dice, spent)
-        texts = {self._tokenizer.decode(list(edit.of(self._ids(prompt)))).strip(): edit for edit in reversed(edits)}
-        texts = {text: edit for text, edit in texts.items() if text and text != prompt and self._stands(text)}
-        tried, failed = await self._race(prompt, texts, dice, spent)
-        best = self._settings.race.winner(tried[prompt], {text: tried[text] for text in texts})
-        told = tuple(Tried(edit, text, standing(tried[prompt], tried[text])) for text, edit in texts.items())
+        texts = self._texts(prompt, await self._edits(prompt, place, dice, spent))
+        rows, failed = await self._race(prompt, texts, dice, spent)
+        best = self._winner(rows[prompt], {text: rows[text] for text in texts})
+        told = tuple(
+            Tried(
+                edit,
+                text,
+                standing(rights(rows[prompt]), rights(rows[text])),
+                *means(rows[prompt], rows[text]),
+            )
+            for text, edit in texts.items()
+        )
         return Stepped(best or prompt, texts[best] if best else None, told, spent, failed)
 
-    def _ids(self, prompt: str) -> tuple[int, ...]:
-        return placed(self._tokenizer, self._items[0].question, prompt).prompt
-
-    def _stands(self, prompt: str) -> bool:
-        """Whether a prompt can be taken apart in its turn."""
-        try:
-            self._ids(prompt)
-        except ConfigError:
-            return False
-        return True
+    def _texts(self, prompt: str, edits: Sequence[Edit]) -> dict[str, Edit]:
+        """What the edits make of the prompt, as far as that can be asked; of edits that make the same, the first."""
+        asking = self._asking
+        ids, found = asking.ids(prompt), dict[str, Edit]()
+        for edit in reversed(edits):
+            text = asking.text(edit.of(ids)) if edit.text is None else edit.text
+            if text and text != prompt and asking.stands(text):
+                found[text] = edit
+        return found
 
     async def _edits(self, prompt: str, place: int, dice: random.Random, spent: Spent) -> list[Edit]:
-        """The shortlist at a place, by answers to a few questions under the prompt as it is."""
-        settings = self._settings
-        items = dice.sample(self._items, min(settings.rows, len(self._items)))
-        parts = [placed(self._tokenizer, item.question, prompt) for item in items]
-        ids = parts[0].prompt
+        """The shortlist at a place, by answers to a few questions under the prompt as it is; and edits of length."""
+        settings, asking = self._settings, self._asking
+        ids = asking.ids(prompt)
         if not 0 <= place < len(ids):
             raise ConfigError("place", place, f"0 to {len(ids) - 1}, the prompt's tokens")
-        befores = [part.before for part in parts]
-        candidates = await asyncio.to_thread(self._proposer.fitting, befores, ids, place, settings.candidates)
-        spent.add(tokens=sum(len(before) + place for before in befores))
+        parts = asking.some(settings.rows, prompt, dice)
+        befores = [part.before for _, part in parts]
+        proposed = await asyncio.to_thread(asking.proposer.fitting, befores, ids, place, settings.candidates)
+        spent.add(tokens=proposed.cost)
         slopes = None
-        if settings.by in (By.GRADIENT, By.MIXED):
-            answers = await self._answers(items, prompt, dice.randrange(1 << 30), spent)
-            slopes = await asyncio.to_thread(self._slopes, items, parts, answers, place, candidates)
-            spent.add(tokens=sum(len(part.whole) + len(told.ids) for part, told in zip(parts, answers, strict=True)))
-        chosen = shortlist(settings.by, candidates, slopes, place, settings.tries, dice)
-        return chosen + free_edits(ids, place)
-
-    def _slopes(
-        self, items: Sequence[Item], parts: Sequence[Placed], told: Sequence[Generated], place: int, tokens: list[int]
-    ) -> list[float]:
-        """The gradient of each candidate, summed over the rows that could be answered."""
-        rows = []
-        for item, part, each in zip(items, parts, told, strict=True):
-            if not each.failure:
-                asked = prompts.closing(Request.ask(item.question, item.kind))
-                rows.append(part.row(each.ids, self._read(asked), self._read(f" {item.truth}")))
-        if not rows:
-            return [0.0] * len(tokens)
-        found = self._relaxed.slopes(rows, parts[0].prompt, place, tokens)
-        return [float(slope) for slope in found.gradient.sum(0)]
-
-    def _read(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+        if settings.by.slopes:
+            told = await asking.answers([item for item, _ in parts], prompt, dice.randrange(1 << 30), spent)
+            rows = await asking.rows(parts, prompt, told, spent)
+            slopes = await asking.slopes(rows, ids, place, proposed.tokens, spent)
+        chosen = shortlist(settings.by, proposed.tokens, slopes, place, settings.tries, dice)
+        moves = settings.shorter.phrases.edits(prompt, dice) if settings.shorter else []
+        return chosen + free_edits(ids, place) + moves
 
     async def _race(
         self, prompt: str, texts: dict[str, Edit], dice: random.Random, spent: Spent
-    ) -> tuple[dict[str, list[bool]], int]:
+    ) -> tuple[dict[str, list[Outcome]], int]:
         """Outcomes of the prompt and of its rivals on fresh answers to the same questions, block by block."""
-        race = self._settings.race
-        order = dice.sample(self._items, min(race.most, len(self._items)))
-        right: dict[str, list[bool]] = {text: [] for text in (prompt, *texts)}
-        failed = 0
+        race, items = self._settings.race, self._asking.items
+        order = dice.sample(items, min(race.most, len(items)))
+        rows: dict[str, list[Outcome]] = {text: [] for text in (prompt, *texts)}
         for first in range(0, len(order), race.block):
-            running = race.running(right[prompt], {text: right[text] for text in texts})
+            running = self._running(rows[prompt], {text: rows[text] for text in texts})
             if not running:
                 break
             block, seed = order[first : first + race.block], dice.randrange(1 << 30)
-            every = await asyncio.gather(*(self._answers(block, text, seed, spent) for text in (prompt, *running)))
-            for text, told in zip((prompt, *running), every, strict=True):
-                right[text] += [each.right for each in told]
-                failed += sum(bool(each.failure) for each in told)
-        return right, failed
+            asked = (self._asking.answers(block, text, seed, spent) for text in (prompt, *running))
+            for text, told in zip((prompt, *running), await asyncio.gather(*asked), strict=True):
+                rows[text] += [Outcome(each.right, each.tokens, bool(each.failure)) for each in told]
+        return rows, sum(row.failed for each in rows.values() for row in each)
 
-    async def _answers(self, items: Sequence[Item], prompt: str, seed: int, spent: Spent) -> list[Generated]:
-        told = await generated(
-            self._engine, self._task, items, lambda item: messages(item.question, prompt), self._settings.sampling, seed
-        )
-        spent.add(calls=len(told), tokens=sum(each.tokens for each in told))
-        return told
+    def _running(self, incumbent: Sequence[Outcome], rivals: dict[str, list[Outcome]]) -> list[str]:
+        race, shorter = self._settings.race, self._settings.shorter
+        if shorter:
+            return shorter.running(race, incumbent, rivals)
+        return race.running(rights(incumbent), {text: rights(rows) for text, rows in rivals.items()})
+
+    def _winner(self, incumbent: Sequence[Outcome], rivals: dict[str, list[Outcome]]) -> str | None:
+        race, shorter = self._settings.race, self._settings.shorter
+        if shorter:
+            return shorter.winner(race, incumbent, rivals)
+        return race.winner(rights(incumbent), {text: rights(rows) for text, rows in rivals.items()})

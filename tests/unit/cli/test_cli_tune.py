@@ -10,9 +10,10 @@ from commands import outcome_of, output_of
 from poise import prompts
 from poise.cli import app
 from poise.core import Request
-from poise.errors import ConfigError, UnknownName
+from poise.errors import ConfigError, DataError, UnknownName
 from poise.tune.archive import Measured
 from poise.tune.emit import prompt_file
+from poise.tune.facade import WAYS
 
 sys.path.append(str(Path(__file__).parents[1] / "lab"))
 import tiny
@@ -39,15 +40,45 @@ def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
     assert (tmp_path / "run" / "steps.jsonl").read_text().splitlines()[: len(steps)] == steps
 
 
+def test_shorter_answers_are_looked_for_and_a_prompt_is_picked(task, tmp_path):
+    bank = tmp_path / "bank.toml"
+    bank.write_text('phrases = ["Be brief.", "Use at most {n} words."]\n')
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--shorter")
+    words += ("--prompt", "Use at most {n} words.", "--phrases", bank, "--learn", 5, "--judge", 4, "--reasoning", 3)
+    words += ("--run", tmp_path / "run", "--calls", 300)
+    assert "no gain shown" in output_of(app, *words)
+    steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
+    assert {"number", "insert"} <= {each["kind"] for step in steps for each in step["tried"]}
+    told = output_of(app, *words, "--pick", "knee")
+    assert (tmp_path / "run" / "prompt.md").exists()
+    assert "prompt.md" in told
+    with pytest.raises(ConfigError, match="seconds or more"):
+        output_of(app, *words, "--pick", "latency=1e-9")
+
+
+def test_steps_as_published(task, tmp_path):
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on")
+    words += ("--learn", 5, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run", "--by", "greater")
+    output_of(app, *words, "--calls", 40)
+    steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
+    assert [step["place"] for step in steps] == list(range(len(steps)))
+    assert len(steps) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        (("--by", "gradients"), UnknownName, "gradient"),
+        (("--by", "gradients"), UnknownName, "one of gepa, gradient, greater, likelihood, mixed, random"),
         (("--calls", "5", "--tokens", "5"), ConfigError, "exactly one"),
         (("--calls", "0"), ConfigError, "above 0"),
         (("--engine", "scripted"), ConfigError, "weights"),
         (("--learn", "12"), ConfigError, "smaller --learn"),
         (("--reasoning", "0"), ConfigError, "reasoning_tokens"),
+        (("--pick", "shortest"), ConfigError, "max_drop=SHARE"),
+        (("--phrases", "bank.toml"), ConfigError, "--shorter"),
+        (("--shorter", "--phrases", "bank.toml"), DataError, "bank.toml"),
+        (("--shorter", "--by", "greater"), ConfigError, "accuracy alone"),
+        (("--shorter", "--by", "gepa"), ConfigError, "accuracy alone"),
     ],
 )
 def test_what_cannot_work_is_refused(task, tmp_path, monkeypatch, words, error, hint):
@@ -94,7 +125,7 @@ def test_before_spending_it_says_what_could_be_gained_and_what_it_takes(task, tm
     ("words", "hint"),
     [
         (("--engine", "scripted"), "--by gepa"),
-        (("--reflection", "scripted"), "nothing, unless --by gepa"),
+        (("--reflection", "scripted"), "nothing, unless by = 'gepa' (--by gepa)"),
         (("--by", "gepa", "--engine", "scripted", "--calls", "5"), "one step may take"),
         (("--by", "gepa", "--engine", "http://localhost:1/v1"), "--model"),
     ],
@@ -111,3 +142,9 @@ def test_questions_with_one_answer_are_refused(tmp_path):
     path.write_text("".join(f'{{"question": "Is {k} a number?", "answer": "yes"}}\n' for k in range(12)))
     with pytest.raises(ConfigError, match="different answers"):
         outcome_of(app, "tune", "--task", path, "--learn", "6")
+
+
+def test_the_help_names_every_way():
+    told = " ".join(output_of(app, "tune", "--help").replace("│", " ").split())
+    assert "mixed, gradient, likelihood or random: how edits are chosen; greater:" in told
+    assert all(way in told for way in WAYS)

@@ -1,24 +1,23 @@
-"""What a budget means and what a step may cost: arithmetic with numbers, then against what is really spent."""
+"""What a budget means: arithmetic with numbers, then against what is really spent."""
 
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scripted_task import engine as scripted
 from scripted_task import sums
 
 from poise.errors import ConfigError
 from poise.tune.budget import Spent, TuneBudget
-from poise.tune.dearest import calls_of, dearest_step
 from poise.tune.estimate import estimate, estimate_evolving, scaled
 from poise.tune.examples import problem_of
+from poise.tune.lengths import Shorter
 from poise.tune.optimizer import Problem, TuneSettings
+from poise.tune.phrases import Phrases
 from poise.tune.race import Race
 from poise.tune.reflect import Reflection
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By
-from poise.tune.step import Stepper, StepSettings
+from poise.tune.step import StepSettings
 
 SMALL = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=4, race=Race(block=2, most=4))
 
@@ -36,25 +35,6 @@ def test_a_budget_in_each_unit():
         scaled(Spent(), TuneBudget(calls=5), (1, 1), 0)
 
 
-@given(st.sampled_from(By), st.integers(1, 9), st.integers(1, 60), st.integers(1, 60))
-def test_a_longer_race_costs_more_and_never_more_than_the_dearest(by, tries, questions, rows):
-    step = StepSettings(by, tries=tries)
-    assert calls_of(step, questions, 1) <= calls_of(step, questions, rows) <= calls_of(step, questions, 50)
-    told = 0 if by in (By.LIKELIHOOD, By.RANDOM) else min(8, questions)
-    assert calls_of(step, questions, rows) == told + (tries + 3) * min(rows, 50, questions)
-
-
-@pytest.mark.parametrize("by", By)
-async def test_no_step_costs_more_than_the_dearest(engine, task, by):
-    items, settings = task.items(6, 0), replace(SMALL, by=by)
-    most = dearest_step(settings, items, "Go on.")
-    stepper = Stepper(engine, task, items, settings, LossTerms())
-    for number in range(4):
-        spent = (await stepper.step(number, "Go on.", number)).spent
-        assert 0 < spent.calls <= most.calls
-        assert 0 < spent.tokens <= most.tokens
-
-
 async def test_an_estimate_by_gradients_takes_one_small_step(engine, task):
     items = tuple(task.items(12, 0))
     problem = Problem(task, items[:8], items[8:])
@@ -66,6 +46,29 @@ async def test_an_estimate_by_gradients_takes_one_small_step(engine, task):
     assert found.judging.calls == 6 * 4
     with pytest.raises(ConfigError, match="one step may take"):
         await estimate(engine, problem, TuneSettings("Go on.", TuneBudget(calls=21), SMALL))
+
+
+@pytest.mark.parametrize(
+    ("step", "calls", "finalists"),
+    [
+        (replace(SMALL, by=By.RANDOM), (5 * 2, 5 * 4), 5),
+        (replace(SMALL, by=By.GREATER), (4 * 8, 4 * 8), 5),
+        (replace(SMALL, shorter=Shorter(phrases=Phrases(("Use {n} words.",)))), (2 * 9 + 9 * 2, 2 * 9 + 9 * 4), 12),
+    ],
+)
+async def test_an_estimate_knows_how_steps_are_taken(engine, task, step, calls, finalists):
+    """Prompts in a race, or four answers to every question; of length, four prompts more and eight looks a row."""
+    items = tuple(task.items(12, 0))
+    terms = LossTerms.shorter() if step.shorter else LossTerms()
+    settings = TuneSettings("Use {n} words." if step.shorter else "Go on.", TuneBudget(calls=500), step, terms)
+    found = await estimate(engine, Problem(task, items[:8], items[8:]), settings)
+    assert found.steps == (500 // calls[1], 500 // calls[0])
+    assert found.measured.calls <= calls[0]
+    assert found.judging.calls == (1 + finalists) * 4
+    with pytest.raises(ConfigError, match=f"at least {calls[1]}"):
+        await estimate(
+            engine, Problem(task, items[:8], items[8:]), replace(settings, budget=TuneBudget(calls=calls[1] - 1))
+        )
 
 
 async def test_an_estimate_of_reflection_takes_one_round():

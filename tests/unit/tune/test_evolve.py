@@ -59,6 +59,10 @@ async def test_it_finds_the_prompt_that_helps_and_shows_the_gain(tmp_path):
     assert "reflection" in [row["accepted"] for row in rows]
     proposed = {tried["prompt"] for row in rows for tried in row["tried"]}
     assert proposed <= {GOOD, BAD}
+    tried = next(each for row in rows for each in row["tried"])
+    assert (tried["kind"], tried["source"], tried["slope"], tried["score"]) == ("rewrite", "reflection", None, None)
+    assert tried["tokens"] > 0 < tried["incumbent_tokens"]
+    assert {row["place"] for row in rows} == {None}
     assert json.loads((tmp_path / "run" / RESULT).read_text())["best"] == GOOD
 
 

@@ -1,6 +1,7 @@
 """The surface: compile, headroom and estimate, from plain data to a prompt file."""
 
 import asyncio
+import json
 import subprocess
 import sys
 
@@ -10,11 +11,15 @@ from scripted_task import engine as scripted
 
 from poise import prompts
 from poise.core import Kind, Request
-from poise.errors import AbilityMissing, ConfigError, UnknownName
+from poise.errors import AbilityMissing, ConfigError, DataError, UnknownName
 from poise.prompts.export import as_python
 from poise.tune import Compiled, Objective, Optimizer, StepSettings, TuneBudget
-from poise.tune.compiled import starting
-from poise.tune.optimizer import initial
+from poise.tune.archive import Measured
+from poise.tune.budget import Spent
+from poise.tune.compiled import Emitted, compiled, starting
+from poise.tune.facade import WAYS
+from poise.tune.optimizer import _tuned, initial
+from poise.tune.pick import Pick
 from poise.tune.race import Race
 
 STEP = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=16, race=Race(block=2, most=2))
@@ -70,7 +75,43 @@ def test_gradients_on_an_engine_with_weights(engine, task, tmp_path):
     assert asyncio.run(made.aestimate("Go on.", trainset=items[:8], valset=items[8:])).calls == 30
 
 
-@pytest.mark.parametrize("by", ["", "mixed", "gradient", "likelihood", "random"])
+def test_shorter_answers_are_looked_for_as_the_command_does(engine, task, tmp_path):
+    """The slot is filled, edits of length are raced, the stop term weighs, and a bank of one's own is put in."""
+    items, bank = task.items(12, 0), tmp_path / "bank.toml"
+    bank.write_text('phrases = ["Be brief.", "Use at most {n} words."]\n')
+    made = Optimizer(
+        task,
+        engine=engine,
+        budget=TuneBudget(calls=150),
+        run_dir=tmp_path / "run",
+        step=StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=4, race=Race(block=2, most=2)),
+        shorter=True,
+        phrases=bank,
+        pick="knee",
+    )
+    given = {"trainset": items[:8], "valset": items[8:]}
+    found = asyncio.run(made.acompile("Use at most {n} words.", **given))
+    assert found.tuned.initial == "Use at most 50 words."
+    assert found.picked.name == found.pick("knee")
+    told = json.loads((tmp_path / "run" / "tune.json").read_text())
+    assert told["terms"]["stop_weight"] > 0
+    assert told["step"]["shorter"]["phrases"]["phrases"] == ["Be brief.", "Use at most {n} words."]
+    lines = (tmp_path / "run" / "steps.jsonl").read_text().splitlines()
+    assert {"number", "insert"} <= {each["kind"] for line in lines for each in json.loads(line)["tried"]}
+    assert asyncio.run(made.aestimate("Use at most {n} words.", **given)).judging.calls == 13 * 4
+    assert asyncio.run(made.aheadroom("Use at most {n} words.", trainset=items[:8], rows=2, draws=2)).rows == 2
+
+
+@pytest.mark.parametrize(("by", "source"), [("greater", "as published"), ("random", "without a gradient")])
+def test_the_file_says_how_the_prompt_was_found(engine, task, tmp_path, by, source):
+    items = task.items(6, 0)
+    made = Optimizer(task, engine=engine, budget=TuneBudget(calls=16), run_dir=tmp_path / "run", by=by, step=STEP)
+    found = asyncio.run(made.acompile("Go on", trainset=items[:4], valset=items[4:]))
+    assert found.tuned.steps >= 1
+    assert source in prompts.load(str(found.path)).source
+
+
+@pytest.mark.parametrize("by", ["", *(way for way in WAYS if way != "gepa")])
 def test_an_engine_without_weights_is_told_what_would_do(tmp_path, by):
     live = scripted()
     with pytest.raises(ConfigError, match=r"weights.*--by gepa") as caught:
@@ -95,6 +136,18 @@ def test_an_engine_by_its_word_is_closed_in_the_end(tmp_path):
         ({"objectives": ("tokens",)}, ConfigError, "accuracy among them"),
         ({"by": "gradients"}, UnknownName, "did you mean 'gradient'"),
         ({"by": "mixed", "reflection": "scripted"}, ConfigError, "gepa"),
+        ({"by": "mixed", "engine": "scripted"}, ConfigError, "with weights.*--by gepa"),
+        ({"by": "mixed", "engine": "model.gguf"}, ConfigError, "with weights.*--by gepa"),
+        ({"pick": "shortest"}, ConfigError, "max_drop=SHARE"),
+        ({"shorter": True}, ConfigError, "another way than gepa"),
+        ({"by": "greater", "engine": "torch", "shorter": True}, ConfigError, "another way than greater"),
+        ({"by": "mixed", "engine": "torch", "phrases": "bank.toml"}, ConfigError, "shorter=True"),
+        ({"by": "mixed", "engine": "torch", "shorter": True, "phrases": "no.toml"}, DataError, "no.toml"),
+        (
+            {"by": "mixed", "engine": "torch", "shorter": True, "objectives": ("accuracy", "seconds")},
+            ConfigError,
+            "tokens among them",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused_when_they_are_made(tmp_path, changes, error, hint):
@@ -161,10 +214,36 @@ def test_picks_name_what_would_do(tmp_path):
     found = optimizer(tmp_path).compile("Go on.", trainset=sums(12), valset=sums(20, 50))
     with pytest.raises(ConfigError, match="what the fastest prompt takes"):
         found.pick(latency=1e-9)
-    for wrong in ({}, {"rule": "best"}, {"rule": "knee", "latency": 1.0}):
+    for wrong in ({}, {"rule": "shortest"}, {"rule": "knee", "latency": 1.0}):
         with pytest.raises(ConfigError, match="pick"):
             found.pick(**wrong)
     assert found.pick(max_drop=0.3) in {one.name for one in found.detailed_results}
+    assert found.pick("max_drop=.3") == found.pick(max_drop=0.3)
+    assert found.pick("best") == found.best
+
+
+def test_the_file_is_that_of_what_is_picked(tmp_path):
+    def measured(name, right, tokens):
+        return Measured(name, tuple(row < right for row in range(100)), (tokens,) * 100, (1.0,) * 100)
+
+    tuned = _tuned("plain", [measured("plain", 80, 100), measured("short", 79, 20)], 3, Spent())
+    for rule, name in (("best", "plain"), ("max_drop=.1", "short"), ("latency=1", "plain")):
+        found = compiled(
+            tuned, Objective.named(["accuracy", "tokens"]), Pick.read(rule), Emitted(tmp_path, "m", "t", "s")
+        )
+        assert (found.best, found.picked.name) == ("plain", name) == ("plain", found.pick(rule))
+        file = prompts.load(str(found.path))
+        assert file.render(Request.ask("What?"))[0].text == f"What?\n{name}"
+        assert file.measured[0].tokens == found.picked.cost
+
+
+def test_what_cannot_be_picked_is_said_and_nothing_is_asked_anew(tmp_path):
+    given = {"trainset": sums(12), "valset": sums(20, 50)}
+    with pytest.raises(ConfigError, match="what the fastest prompt takes"):
+        optimizer(tmp_path, pick="latency=1e-9").compile("Go on.", **given)
+    live = scripted()
+    found = optimizer(tmp_path, engine=live, pick="knee").compile("Go on.", **given)
+    assert (found.picked.name, live.generated) == (GOOD, 0)
 
 
 def test_before_compiling(tmp_path):

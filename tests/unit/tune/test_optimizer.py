@@ -1,5 +1,6 @@
 """A whole optimisation on a tiny model: budgets, going on, and what is shipped."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,18 +8,28 @@ import pytest
 from poise.errors import ConfigError
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent, TuneBudget
+from poise.tune.lengths import Shorter
 from poise.tune.optimizer import STEPS, Problem, TuneDir, TuneSettings, _finalists, _tuned, initial, optimise
-from poise.tune.race import Race
-from poise.tune.step import StepSettings
+from poise.tune.phrases import Phrases
+from poise.tune.race import Race, Standing
+from poise.tune.rows import LossTerms
+from poise.tune.shortlist import By, Edit, Kind, Source
+from poise.tune.step import Stepped, StepSettings, Tried
 
 SETTINGS = StepSettings(rows=2, candidates=3, tries=2, reasoning_tokens=4, race=Race(block=2, most=2))
 PROMPT = "Go on."
 
 
-async def run(engine, task, folder, budget, prompt=PROMPT, seed=0, watch=lambda progress: None):
+SHORT = dataclasses.replace(SETTINGS, shorter=Shorter(phrases=Phrases(("Be brief.", "Use {n} words."))))
+FAITHFUL = dataclasses.replace(SETTINGS, by=By.GREATER)
+
+
+async def run(
+    engine, task, folder, budget, prompt=PROMPT, seed=0, watch=lambda progress: None, step=SETTINGS, terms=LossTerms()
+):
     items = task.items(12, 0)
     problem = Problem(task, tuple(items[:8]), tuple(items[8:]))
-    return await optimise(engine, problem, TuneSettings(prompt, budget, SETTINGS, seed=seed), TuneDir(folder), watch)
+    return await optimise(engine, problem, TuneSettings(prompt, budget, step, terms, seed), TuneDir(folder), watch)
 
 
 def steps(folder):
@@ -47,21 +58,95 @@ async def test_a_model_that_cannot_gain_keeps_its_prompt(engine, task, tmp_path)
     assert (told["best"], told["shown"]) == (PROMPT, False)
 
 
-async def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(engine, task, tmp_path):
-    whole = await run(engine, task, tmp_path / "whole", TuneBudget(calls=45))
+@pytest.mark.parametrize(
+    ("budget", "step", "terms"),
+    [(45, SETTINGS, LossTerms()), (130, SHORT, LossTerms.shorter()), (130, FAITHFUL, LossTerms())],
+)
+async def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(engine, task, tmp_path, budget, step, terms):
+    kind = {"step": step, "terms": terms}
+    whole = await run(engine, task, tmp_path / "whole", TuneBudget(calls=budget), **kind)
 
     def kill(progress):
         if progress.step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await run(engine, task, tmp_path / "cut", TuneBudget(calls=45), watch=kill)
+        await run(engine, task, tmp_path / "cut", TuneBudget(calls=budget), watch=kill, **kind)
     assert len(steps(tmp_path / "cut")) == 2
-    again = await run(engine, task, tmp_path / "cut", TuneBudget(calls=45))
+    again = await run(engine, task, tmp_path / "cut", TuneBudget(calls=budget), **kind)
     assert without_time(steps(tmp_path / "cut")) == without_time(steps(tmp_path / "whole"))
     assert [one.name for one in again.detailed_results] == [one.name for one in whole.detailed_results]
     with pytest.raises(ConfigError, match="seed"):
-        await run(engine, task, tmp_path / "cut", TuneBudget(calls=45), seed=1)
+        await run(engine, task, tmp_path / "cut", TuneBudget(calls=budget), seed=1, **kind)
+
+
+async def test_the_published_way_goes_from_place_to_place_and_is_never_above_its_budget(engine, task, tmp_path):
+    result = await run(engine, task, tmp_path / "run", TuneBudget(calls=170), step=FAITHFUL)
+    found = steps(tmp_path / "run")
+    assert [row["place"] for row in found] == list(range(result.steps))
+    assert result.steps >= 4
+    assert result.spent.calls <= 170
+    assert {each["source"] for row in found for each in row["tried"]} == {"gradient"}
+    assert all(each["score"] > 0 and each["rows"] == 8 for row in found for each in row["tried"])
+
+
+async def test_a_budget_below_one_step_is_refused_before_anything_is_asked(engine, task, tmp_path):
+    for unit, enough in (("calls", 12), ("tokens", 10_000)):
+        with pytest.raises(ConfigError, match=rf"budget.{unit}.*which one step may take"):
+            await run(engine, task, tmp_path / unit, TuneBudget(**{unit: 11}))
+        assert not (tmp_path / unit).exists()
+        assert (await run(engine, task, tmp_path / unit, TuneBudget(**{unit: enough}))).steps >= 1
+
+
+async def test_a_slot_is_filled_and_stays_so(engine, task, tmp_path):
+    seen = []
+    result = await run(
+        engine, task, tmp_path / "run", TuneBudget(calls=60), "Use {n} words.", step=SHORT, watch=seen.append
+    )
+    assert result.initial == "Use 50 words."
+    assert result.detailed_results[0].name == "Use 50 words."
+    assert {"Use 25 words.", "Use 100 words."} <= {each["prompt"] for each in steps(tmp_path / "run")[0]["tried"]}
+    with pytest.raises(ConfigError, match=r"\{n\} in front of"):
+        await run(engine, task, tmp_path / "other", TuneBudget(calls=60), "Use {n} lines.", step=SHORT)
+    plain = await run(engine, task, tmp_path / "plain", TuneBudget(calls=30), "Use {n} lines.")
+    assert plain.initial == "Use {n} lines."
+
+
+async def test_all_that_may_be_on_the_front_are_judged_where_length_counts(engine, task, tmp_path, monkeypatch):
+    """Every step accepts something, shorter each time: more prompts than are judged without lengths."""
+
+    async def step(self, number, prompt, place):
+        text = f"Go on {'abcdefgh'[number]}."
+        tried = Tried(Edit(Kind.SWAP, place, Source.FREE), text, Standing(3, 1, 10), 9.0, 10.0)
+        return Stepped(text, tried.edit, (tried,), Spent(calls=1, tokens=1), 0)
+
+    monkeypatch.setattr("poise.tune.step.Stepper.step", step)
+    monkeypatch.setattr("poise.tune.step.Stepper.most", lambda self, prompt: Spent(calls=1, tokens=1))
+    for name, kind, judged in (("short", SHORT, 9), ("plain", SETTINGS, 6)):
+        result = await run(engine, task, tmp_path / name, TuneBudget(calls=8), step=kind)
+        assert len(result.detailed_results) == judged
+        assert result.detailed_results[1].name == "Go on h."
+
+
+def test_settings_of_a_run_without_lengths_are_those_of_before(task):
+    items = tuple(task.items(4, 0))
+    problem = Problem(task, items[:2], items[2:])
+    told = TuneSettings(PROMPT, TuneBudget(calls=9), SETTINGS).to_json(problem, "m")["step"]
+    assert set(told) == {"by", "rows", "candidates", "tries", "reasoning_tokens", "temperature", "race"}
+    short = TuneSettings(PROMPT, TuneBudget(calls=9), SHORT).to_json(problem, "m")["step"]
+    assert short["shorter"]["phrases"]["phrases"] == ("Be brief.", "Use {n} words.")
+
+
+async def test_a_row_that_failed_counts_as_the_longest(engine, task, tmp_path):
+    """No prompt gets short by failing: questions that do not fit the window have no answer."""
+    items = task.items(12, 0)
+    long = dataclasses.replace(items[8], question="x" * 300)
+    problem = Problem(task, tuple(items[:8]), (long, items[9]))
+    settings = TuneSettings(PROMPT, TuneBudget(calls=15), SETTINGS)
+    result = await optimise(engine, problem, settings, TuneDir(tmp_path / "run"))
+    one = result.detailed_results[0]
+    assert (one.right[0], one.tokens[0]) == (False, 4)
+    assert one.tokens[1] <= 4
 
 
 async def test_a_larger_budget_goes_on(engine, task, tmp_path):

@@ -5,6 +5,7 @@ from tiny_lm import tokenizer
 
 from poise.errors import ConfigError
 from poise.models.turns import prompt_ids
+from poise.tune.labels import Label
 from poise.tune.placing import messages, placed
 
 
@@ -25,10 +26,18 @@ def test_a_prompt_that_stands_in_the_question_too_is_found_at_the_end():
 
 def test_a_row_is_the_turn_and_what_follows():
     found = placed(tokenizer(), "3?", "Go.")
-    row = found.row((40, 41), (50,), (60, 61))
+    row = found.row((40, 41), Label((50,), (60, 61)))
     assert row.before == found.before
     assert row.behind == (*found.behind, 40, 41, 50)
     assert row.answer == (60, 61)
+    assert row.stop is None
+
+
+def test_a_stop_is_counted_from_the_prompt():
+    found = placed(tokenizer(), "3?", "Go.")
+    row = found.row((40, 41), Label((50,), (60,)), (1, 7))
+    assert row.stop == (len(found.behind) + 1, 7)
+    assert row.behind[: row.stop[0]] == (*found.behind, 40)
 
 
 @pytest.mark.parametrize("prompt", ["", "  "])

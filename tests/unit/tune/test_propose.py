@@ -22,7 +22,7 @@ def likely(model, text):
 
 
 def test_the_faithful_way_takes_what_all_rows_find_likely(model):
-    found = Proposer(model).shared(BEFORES, PROMPT, 2, k=10)
+    found = Proposer(model).shared(BEFORES, PROMPT, 2, k=10).tokens
     assert found[0] == PROMPT[2]
     assert len(found) >= 6
     each = [likely(model, [*before, *PROMPT[:2]])[-1] for before in BEFORES]
@@ -34,7 +34,7 @@ def test_the_faithful_way_takes_what_all_rows_find_likely(model):
 
 
 def test_two_sided_scores_are_left_and_right_together(model):
-    found = Proposer(model).fitting(BEFORES, PROMPT, 1, count=4, pool=20)
+    found = Proposer(model).fitting(BEFORES, PROMPT, 1, count=4, pool=20).tokens
     assert found[0] == PROMPT[1]
     left = torch.stack([likely(model, [*before, *PROMPT[:1]])[-1] for before in BEFORES]).mean(0)
     pool = [token for token in left.argsort(descending=True).tolist() if token != PROMPT[1]][:20]
@@ -48,13 +48,13 @@ def test_two_sided_scores_are_left_and_right_together(model):
             right += sum(float(logs[start + k, PROMPT[2 + k]]) for k in range(2))
         return float(left[token]) + right / len(BEFORES)
 
-    assert found[1:] == sorted(pool, key=score, reverse=True)[:4]
+    assert list(found[1:]) == sorted(pool, key=score, reverse=True)[:4]
 
 
 def test_at_the_end_the_left_side_decides(model):
-    found = Proposer(model).fitting(BEFORES, PROMPT, 3, count=5, pool=5)
+    found = Proposer(model).fitting(BEFORES, PROMPT, 3, count=5, pool=5).tokens
     left = torch.stack([likely(model, [*before, *PROMPT[:3]])[-1] for before in BEFORES]).mean(0)
-    assert found[1:] == [token for token in left.argsort(descending=True).tolist() if token != PROMPT[3]][:5]
+    assert list(found[1:]) == [token for token in left.argsort(descending=True).tolist() if token != PROMPT[3]][:5]
 
 
 def test_only_what_survives_being_written_is_proposed(model):
@@ -64,9 +64,48 @@ def test_only_what_survives_being_written_is_proposed(model):
     assert safe(ids)
     odd = [token for token in range(2, 258) if not safe([*ids[:3], token, *ids[4:]])]
     assert odd  # halves of characters
-    found = Proposer(model, safe).fitting(BEFORES, ids, 3, count=60, pool=100)
+    found = Proposer(model, safe).fitting(BEFORES, ids, 3, count=60, pool=100).tokens
     assert not set(found) & set(odd)
-    assert not set(Proposer(model, safe).shared(BEFORES, ids, 3)[1:]) & set(odd)
+    assert not set(Proposer(model, safe).shared(BEFORES, ids, 3).tokens[1:]) & set(odd)
+
+
+def test_what_means_something_to_the_turns_is_never_proposed(model):
+    """The end of a turn is likely behind any prompt, and reads back as itself."""
+    words = tokenizer()
+    words.add_special_tokens({"extra_special_tokens": ["<tool>"]})
+    ids = words("Go", add_special_tokens=False).input_ids
+    assert words("Go</s>", add_special_tokens=False).input_ids == [*ids, 1]
+    for control in ("<s>", "</s>", "<tool>"):
+        assert not survives(words)([*ids, *words(control, add_special_tokens=False).input_ids])
+    assert survives(words)(ids)
+
+
+def test_the_place_behind_the_last_token_has_no_token_of_its_own(model):
+    found = Proposer(model).shared(BEFORES, PROMPT, len(PROMPT)).tokens
+    assert len(found) >= 6
+    shared = Proposer(model).shared(BEFORES, (*PROMPT, found[3]), len(PROMPT)).tokens
+    assert shared == (found[3], *(token for token in found if token != found[3]))
+
+
+def test_what_it_costs_is_what_was_computed_and_what_was_said(model):
+    seen = []
+    model.register_forward_pre_hook(lambda _, words, named: seen.append(named["input_ids"].numel()), with_kwargs=True)
+    befores = [before[:2] for before in BEFORES]  # of one length: nothing is padded
+    made = Proposer(model)
+    found = made.fitting(befores, PROMPT, 1, count=4, pool=20)
+    assert found.cost == sum(seen) == 3 * (2 + 1) + 3 * 20 * 2
+    assert found.cost <= 3 * made.reading(2 + len(PROMPT), 32 * 5, 32)
+
+
+def test_how_unlikely_a_prompt_is(model):
+    told, cost = Proposer(model).fluency(BEFORES, [PROMPT, PROMPT[:2]])
+    for prompt, nll in zip((PROMPT, PROMPT[:2]), told, strict=True):
+        each = []
+        for before in BEFORES:
+            logs = likely(model, [*before, *prompt])
+            each.append(-sum(float(logs[len(before) - 1 + k, token]) for k, token in enumerate(prompt)) / len(prompt))
+        assert nll == pytest.approx(sum(each) / 3, rel=1e-5)
+    assert cost == sum(map(len, BEFORES)) + 3 * (3 + 1)
 
 
 def test_more_candidates_than_the_pool_are_refused(model):

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from poise.errors import ConfigError
+from poise.tune.lengths import Shorter
+from poise.tune.phrases import Phrases
 from poise.tune.race import Race
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By, Kind, Source
@@ -50,6 +52,28 @@ async def test_what_nothing_beats_stays(engine, task):
     """A random model answers nothing right, whatever the prompt."""
     found = await stepper(engine, task).step(1, PROMPT, 4)
     assert (found.prompt, found.accepted) == (PROMPT, None)
+
+
+async def test_with_length_as_an_objective_edits_of_length_are_raced(engine, task):
+    """Nothing is right here, but answers differ in length: what is tried says how long they were."""
+    bank = Shorter(phrases=Phrases(("Be brief.", "Use at most {n} words."), default=40))
+    settings = dataclasses.replace(SETTINGS, shorter=bank, reasoning_tokens=30)
+    found = await stepper(engine, task, settings).step(1, "Use 40 words. Think.", 4)
+    kinds = [tried.edit.kind for tried in found.tried]
+    assert kinds.count(Kind.NUMBER) == 2
+    assert kinds.count(Kind.CUT) == kinds.count(Kind.INSERT) == 1
+    texts = {tried.prompt for tried in found.tried}
+    assert {"Use 20 words. Think.", "Use 80 words. Think."} < texts
+    assert all(0 < tried.tokens <= 30 and 0 < tried.against <= 30 for tried in found.tried)
+    again = await stepper(engine, task, settings).step(1, "Use 40 words. Think.", 4)
+    assert again == found
+
+
+async def test_an_edit_that_fills_the_window_is_not_tried(engine, task):
+    bank = Shorter(phrases=Phrases(("x" * 220,)))
+    found = await stepper(engine, task, dataclasses.replace(SETTINGS, shorter=bank)).step(1, PROMPT, 4)
+    assert Kind.INSERT not in {tried.edit.kind for tried in found.tried}
+    assert Kind.DELETE in {tried.edit.kind for tried in found.tried}
 
 
 async def test_what_cannot_work_is_refused(engine, task):

@@ -1,0 +1,48 @@
+"""The answer that a gradient is taken towards, as the tokens that follow the text which asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from poise import prompts
+from poise.answers import canonical
+from poise.core import Kind, Request
+from poise.errors import ConfigError
+from poise.evals.rows import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Token ids of the text that asks for the answer, and of the right answer behind it."""
+
+    asked: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+def label(tokenizer: Any, item: Item) -> Label:
+    """The label of a question: a letter where the text opens a parenthesis, else the truth behind a space. Raises
+    ConfigError, naming the question, where the tokens of the two together are not those of the first and some more, or
+    the tokens of the answer do not read as the truth: the loss would be that of another answer."""
+    asked = closing(item)
+    truth = canonical(item.truth, item.kind) if item.kind is Kind.CHOICE else item.truth.strip()
+    alone = _ids(tokenizer, asked)
+    together = _ids(tokenizer, asked + (truth if item.kind is Kind.CHOICE else f" {truth}"))
+    answer = together[len(alone) :]
+    if together[: len(alone)] != alone or not answer or _read(tokenizer, answer) != truth:
+        raise ConfigError(f"answer of {item.id}", item.truth, "an answer whose tokens stand apart from what is asked")
+    return Label(alone, answer)
+
+
+def closing(item: Item) -> str:
+    """The text that asks for the answer of a question of its kind."""
+    return prompts.closing(Request.ask(item.question, item.kind))
+
+
+def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _read(tokenizer: Any, ids: tuple[int, ...]) -> str:
+    text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text.strip()

@@ -1,0 +1,43 @@
+"""A step as a line of `steps.jsonl`, whatever took it, and what is read of such a line."""
+
+from __future__ import annotations
+
+from poise.records import Json
+from poise.tune.budget import Spent
+from poise.tune.chain import Link
+from poise.tune.step import Stepped, Tried
+
+
+def step_to_json(number: int, place: int | None, found: Stepped, spent: Spent) -> Json:
+    """`place`: the token that was edited; None: the whole prompt was written anew."""
+    return {
+        "step": number,
+        "place": place,
+        "prompt": found.prompt,
+        "accepted": found.accepted.source.value if found.accepted else None,
+        "tried": [_tried(each) for each in found.tried],
+        "failed": found.failed,
+        "spent": {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)},
+    }
+
+
+def link(tried: Json) -> Link:
+    """What a race saw of the prompt that it accepted; lines of before lengths were written tell nothing of them."""
+    tokens, against = tried.get("tokens", 0.0), tried.get("incumbent_tokens", 0.0)
+    gain = (tried["wins"] - tried["losses"]) / tried["rows"] if tried["rows"] else 0.0
+    return Link(tried["prompt"], gain, tokens / against if against else 1.0)
+
+
+def _tried(tried: Tried) -> Json:
+    return {
+        "prompt": tried.prompt,
+        "kind": tried.edit.kind.value,
+        "source": tried.edit.source.value,
+        "slope": tried.edit.slope,
+        "wins": tried.standing.wins,
+        "losses": tried.standing.losses,
+        "rows": tried.standing.rows,
+        "tokens": round(tried.tokens, 3),
+        "incumbent_tokens": round(tried.against, 3),
+        "score": tried.score,
+    }

@@ -1,0 +1,106 @@
+"""What is refused before a token is spent, what a step costs at most, and where answers are read off."""
+
+import dataclasses
+import json
+
+import pytest
+from tiny_lm import dense, tokenizer
+
+from poise.core import Sampling
+from poise.engines.torch_lm import TorchLM
+from poise.errors import ConfigError
+from poise.evals.tasks import load_task
+from poise.tune.asking import Asking
+from poise.tune.budget import Spent
+from poise.tune.generate import Generated
+from poise.tune.lengths import Shorter
+from poise.tune.phrases import Phrases
+from poise.tune.race import Race
+from poise.tune.rows import LossTerms
+from poise.tune.shortlist import By
+from poise.tune.step import StepSettings
+from poise.tune.steppers import steps_of
+
+SETTINGS = StepSettings(rows=3, candidates=5, tries=2, reasoning_tokens=6, race=Race(block=3, most=6))
+SHORT = dataclasses.replace(SETTINGS, shorter=Shorter(phrases=Phrases(("Be brief.", "Use {n} words."))))
+PROMPT = "Use 40 words. Think."
+
+
+def asking(engine, task, terms=LossTerms(), slopes=True, tokens=6):
+    return Asking(engine, task, task.items(4, 0), Sampling(max_tokens=tokens), terms, slopes)
+
+
+def steps(engine, task, settings=SETTINGS, terms=LossTerms()):
+    return steps_of(engine, task, task.items(8, 0), settings, terms, 0)
+
+
+@pytest.mark.parametrize("prompt", ["x" * 300, "x" * 240])
+def test_a_prompt_that_fills_the_window_is_refused(engine, task, prompt):
+    with pytest.raises(ConfigError, match=r"tokens of the prompt: got \d+; allowed: 250 at most"):
+        steps(engine, task).most(prompt)
+    assert not asking(engine, task).stands(prompt)
+    assert asking(engine, task).stands("x" * 100)
+
+
+def test_an_answer_without_a_span_is_refused_by_name_where_a_gradient_is_taken(tmp_path):
+    from tokenizers import AddedToken
+
+    words = tokenizer()
+    words.add_tokens([AddedToken("is 4", normalized=False)])
+    path = tmp_path / "sums.jsonl"
+    path.write_text("".join(json.dumps({"question": f"{k}?", "answer": f"{k}", "id": k}) + "\n" for k in (31, 42)))
+    task = load_task(str(path))
+    engine = TorchLM(dense(words=words), context=128)
+    with pytest.raises(ConfigError, match=r"answer of sums/42: got '42'"):
+        steps(engine, task)
+    assert steps(engine, task, dataclasses.replace(SETTINGS, by=By.RANDOM))
+
+
+@pytest.mark.parametrize("by", By)
+@pytest.mark.parametrize(("plain", "terms"), [(True, LossTerms()), (False, LossTerms.shorter())])
+async def test_no_step_costs_more_than_it_was_said_to(engine, task, by, plain, terms):
+    if by is By.GREATER and not plain:
+        with pytest.raises(ConfigError, match="shorter"):
+            dataclasses.replace(SHORT, by=by)
+        return
+    made = steps(engine, task, dataclasses.replace(SETTINGS if plain else SHORT, by=by), terms)
+    most, last = made.most(PROMPT), None
+    for number in range(3):
+        last = made.place(number, last, PROMPT)
+        spent = (await made.step(number, PROMPT, last)).spent
+        assert 0 < spent.calls <= most.calls
+        assert 0 < spent.tokens <= most.tokens
+
+
+async def test_stops_are_read_off_only_where_the_loss_asks_for_them(engine, task):
+    """Answers that are said to be right are asked for at their step ends, and what that takes is counted; a random
+    model says nothing right there, so nothing could have ended."""
+    for terms, looks in ((LossTerms(), 0), (LossTerms.shorter(), 3)):
+        made, spent = asking(engine, task, terms), Spent()
+        parts = made.parts(made.items[:2], PROMPT)
+        ids = tuple(tokenizer()("1. 2.\n3", add_special_tokens=False).input_ids)
+        told = [Generated(item.id, "1. 2.\n3", ids, len(ids), right=True) for item, _ in parts]
+        told[1] = dataclasses.replace(told[1], failure="gone")
+        rows = await made.rows(parts, PROMPT, told, spent)
+        assert len(rows) == 1
+        assert (spent.calls, spent.tokens > 0) == (looks, looks > 0)
+        assert rows[0].stop is None
+
+
+async def test_a_stop_that_is_found_stands_in_the_row(planted_engine, planted_task):
+    """The planted model with its switch is right wherever it is asked; where it has said nothing wrong, too."""
+    from planted import SWITCH
+
+    made = Asking(
+        planted_engine, planted_task, planted_task.items(6, 0), Sampling(0.0, max_tokens=10), LossTerms.shorter(), True
+    )
+    prompt = f"Go{SWITCH} a e"
+    parts, spent = made.parts(made.items, prompt), Spent()
+    told = await made.answers(made.items, prompt, 0, spent)
+    assert all(each.right for each in told)
+    rows = await made.rows(parts, prompt, told, spent)
+    ends = planted_engine.tokenizer().eos_token_id
+    for row, (_, part), each in zip(rows, parts, told, strict=True):
+        length, token = row.stop
+        assert token == ends
+        assert len(part.behind) < length <= len(part.behind) + len(each.ids)
