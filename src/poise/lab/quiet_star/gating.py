@@ -43,7 +43,7 @@ class Gating:
 
 def measured_gate(model: QuietStar, rows: Sequence[Encoded], seed: int = 1) -> Gating | None:
     """Measure before every answer token of the first rows, a half of which teach the probe and the other half judge;
-    None with fewer than two rows. Cost: 1 + columns passes over each of at most 64."""
+    None with fewer than two rows. Cost: a pass over each of at most 64, and one for each column over its answer."""
     if len(rows) < 2:
         return None
     dice = torch.Generator().manual_seed(seed)
@@ -62,11 +62,13 @@ def places_of(model: QuietStar, rows: Sequence[Encoded], dice: torch.Generator) 
     """What is found before every answer token of some rows."""
     states, gains, logits = list[Tensor](), list[Tensor](), list[Tensor]()
     for row in rows:
-        ids = torch.tensor([row.tokens])
-        numbers = torch.rand(*ids.shape, model.config.thought_tokens, generator=dice)
-        found = parallel(model, ids.to(model.start.device), numbers.to(model.start.device))
-        here, wanted = slice(row.start - 1, -1), ids[0, row.start :, None].to(model.start.device)
-        base, mixed = model.logits(found.base[0, here]).float(), model.logits(found.mixed[0, here, 0]).float()
+        device = model.start.device
+        ids, here = torch.tensor([row.tokens], device=device), slice(row.start - 1, -1)
+        at = torch.arange(row.start - 1, len(row.tokens) - 1, device=device)[None]
+        numbers = torch.rand(*at.shape, model.config.thought_tokens, generator=dice)
+        found = parallel(model, ids, numbers.to(device), at=at)
+        wanted = ids[0, row.start :, None]
+        base, mixed = model.logits(found.base[0, here]).float(), model.logits(found.mixed[0, :, 0]).float()
         likely = [torch.log_softmax(each, -1).gather(1, wanted)[:, 0] for each in (mixed, base)]
         gains.append(likely[0] - likely[1])
         states.append(found.base[0, here].float())
