@@ -37,8 +37,8 @@ SETS = {
     "sums, at once": Source(
         "chain_sum:min_terms=3,max_terms=3,min_digits=1,max_digits=2", 0, SEED, 600, SILENT, values=True
     ),
-    "products, worked": Source("products:min_digits=2,max_digits=2", 0, SEED, 150),
-    "new templates, worked": Source("gsm_symbolic:templates=85-99", 0, SEED, 60),
+    "products, worked": Source("products:min_digits=2,max_digits=2", 0, SEED, 80),
+    "new templates, worked": Source("gsm_symbolic:templates=85-99", 0, SEED, 30),
 }
 
 

@@ -7,13 +7,24 @@ import pytest
 import tiny_llama
 
 from poise.errors import ConfigError, ModelError
+from poise.lab.recipe import read_recipe
+from poise.models.adapter import read_adapter
+from poise.models.catalogue import DEFAULT
 from poise.models.dense import load_dense
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 from poise.lab.export import export  # noqa: E402 - made of torch
 from poise.models.quiet_star.config import Bound, QuietStarConfig  # noqa: E402
-from poise.models.quiet_star.files import NUMBERS, SETTINGS, load_quiet_star, save_numbers  # noqa: E402
+from poise.models.quiet_star.files import (  # noqa: E402
+    NUMBERS,
+    SETTINGS,
+    SHIPPED,
+    folder_of,
+    load_quiet_star,
+    read_config,
+    save_numbers,
+)
 from poise.models.quiet_star.model import QuietStar  # noqa: E402
 from poise.models.quiet_star.thoughts import parallel  # noqa: E402
 
@@ -111,3 +122,13 @@ def test_numbers_that_are_none_are_not_written(saved, tmp_path):
     with pytest.raises(ModelError, match="not finite"):
         save_numbers(model, tmp_path / "broken")
     assert not (tmp_path / "broken").exists()
+
+
+def test_the_one_that_ships_is_whole_small_and_on_the_default_model():
+    folder = folder_of("")
+    assert folder == folder_of("default") == SHIPPED
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 12e6
+    assert read_adapter(folder).base.name == DEFAULT
+    recipe = read_recipe("quiet-star")
+    assert read_config(folder) == recipe.quiet_star.config
+    assert (recipe.model, read_adapter(folder).name) == (DEFAULT, folder.name)
