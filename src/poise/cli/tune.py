@@ -10,7 +10,7 @@ import typer
 from poise.cli.interrupt import resumable
 
 if TYPE_CHECKING:
-    from poise.tune.optimizer import Problem, Progress, Tuned, TuneSettings
+    from poise.tune.optimizer import Problem, Tuned, TuneSettings
     from poise.tune.shortlist import By
 
 PROMPT = "prompt.md"
@@ -82,26 +82,20 @@ def _problem(spec: str, sizes: tuple[int, int], seed: int) -> Problem:
 
 
 async def _tune(engine: str, problem: Problem, settings: TuneSettings, run: Path) -> Tuned:
-    from rich.console import Console
-
     from poise.cli.lab_rollouts import connected
     from poise.config import engine_of
     from poise.engines.torch_lm import TorchLM
     from poise.errors import ConfigError
     from poise.tune.optimizer import TuneDir, optimise
+    from poise.tune.progress_bar import TuneBar
 
     spec = engine_of(engine)
     if spec.kind != "torch":
         raise ConfigError("engine", engine, "an engine with weights: torch, or torch:MODEL")
-    console = Console(stderr=True)
-
-    def watch(progress: Progress) -> None:
-        share = progress.spent / progress.ceiling
-        console.print(f"{share:4.0%} step {progress.step}: {progress.prompt!r}", highlight=False, markup=False)
-
     async with connected(spec) as live:
         assert isinstance(live, TorchLM)
-        return await optimise(live, problem, settings, TuneDir(run), watch)
+        with TuneBar(settings.initial) as watch:
+            return await optimise(live, problem, settings, TuneDir(run), watch)
 
 
 def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str) -> None:

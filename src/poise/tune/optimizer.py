@@ -30,7 +30,7 @@ from poise.store.run_dir import RunDir
 from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.generate import generated
-from poise.tune.placing import messages, placed
+from poise.tune.placing import messages, pieces, placed
 from poise.tune.rows import LossTerms
 from poise.tune.step import Stepped, Stepper, StepSettings
 
@@ -56,12 +56,17 @@ class TuneDir(RunDir):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After a step: its number, the prompt, and what was spent of the budget's ceiling."""
+    """After a step: its number, the prompt, what was spent of the budget's ceiling, and how many of its `rows` the
+    prompt before it got `right`. In the end, `judged` of so many `finalists` are, and `prompt` is the next of them."""
 
     step: int
     prompt: str
     spent: float
     ceiling: float
+    right: int = 0
+    rows: int = 0
+    judged: int | None = None
+    finalists: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,10 @@ class _State:
         self.spent.add(cost.calls, cost.tokens, cost.seconds)
         self.dearest = max(self.dearest, cost, key=lambda each: float(getattr(each, unit)))
 
+    def progress(self, budget: TuneBudget, right: int = 0, rows: int = 0) -> Progress:
+        """To tell whoever watches."""
+        return Progress(self.steps, self.prompt, budget.ceiling - budget.left(self.spent), budget.ceiling, right, rows)
+
 
 async def optimise(
     engine: TorchLM,
@@ -164,14 +173,18 @@ async def optimise(
             state.take(line["prompt"], Spent(**line["spent"]), budget.unit)
         while budget.affords(state.spent, state.dearest) and budget.left(state.spent) > 0:
             began, number = time.perf_counter(), state.steps
-            place = number % len(placed(engine.tokenizer(), question, state.prompt).prompt)
+            own = placed(engine.tokenizer(), question, state.prompt).prompt
+            place = number % len(own)
             found = await stepper.step(number, state.prompt, place)
             cost = replace(found.spent, seconds=time.perf_counter() - began)
-            store.append(STEPS, _step_to_json(number, place, found, cost))
+            store.append(STEPS, _step_to_json(number, place, found, cost) | {"tokens": pieces(engine.tokenizer(), own)})
             state.take(found.prompt, cost, budget.unit)
-            watch(Progress(state.steps, state.prompt, budget.ceiling - budget.left(state.spent), budget.ceiling))
-        texts = _finalists(settings.initial, state.accepted)
-        measured = [await _judged(engine, problem, settings, store, text) for text in texts]
+            watch(state.progress(budget, sum(found.raced), len(found.raced)))
+        texts, measured = _finalists(settings.initial, state.accepted), list[Measured]()
+        for text in texts:
+            told = state.progress(budget)
+            watch(replace(told, prompt=text, judged=len(measured), finalists=len(texts)))
+            measured.append(await _judged(engine, problem, settings, store, text))
         tuned = _tuned(settings.initial, measured, state.steps, state.spent)
         store.write(RESULT, _tuned_to_json(tuned))
     return tuned
@@ -239,6 +252,8 @@ def _step_to_json(number: int, place: int, found: Stepped, spent: Spent) -> Json
             for tried in found.tried
         ],
         "failed": found.failed,
+        "right": sum(found.raced),
+        "rows": len(found.raced),
         "spent": {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)},
     }
 

@@ -60,13 +60,15 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Stepped:
     """What a step found: the prompt after it (the same where nothing was surely better), what was tried, and what it
-    cost. `failed`: answers that failed; they count as wrong on both sides."""
+    cost. `failed`: answers that failed; they count as wrong on both sides. `raced`: whether the prompt that the step
+    began with got the rows of the race right."""
 
     prompt: str
     accepted: Edit | None
     tried: tuple[Tried, ...]
     spent: Spent
     failed: int
+    raced: tuple[bool, ...] = ()
 
 
 class Stepper:
@@ -102,7 +104,7 @@ class Stepper:
         tried, failed = await self._race(prompt, texts, dice, spent)
         best = self._settings.race.winner(tried[prompt], {text: tried[text] for text in texts})
         told = tuple(Tried(edit, text, standing(tried[prompt], tried[text])) for text, edit in texts.items())
-        return Stepped(best or prompt, texts[best] if best else None, told, spent, failed)
+        return Stepped(best or prompt, texts[best] if best else None, told, spent, failed, tuple(tried[prompt]))
 
     def _ids(self, prompt: str) -> tuple[int, ...]:
         return placed(self._tokenizer, self._items[0].question, prompt).prompt

@@ -1,0 +1,137 @@
+"""From the initial prompt to the last, edit by edit, and what became of each token on the way. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from poise.report.tuning.read import Step, Tuning
+from poise.tune.shortlist import Kind
+
+_WORD = re.compile(r"\s*(?:\w+|[^\w\s]+)|\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A token of a prompt (a word, where tokens were not recorded). `born`: the number of the step that put it there,
+    None for the initial prompt's own; `changes`: how often what stands at its place was replaced; `visits`: how many
+    steps tried edits of it; `pull`: the steepest slope of the last that took a gradient."""
+
+    text: str
+    born: int | None = None
+    changes: int = 0
+    visits: int = 0
+    pull: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A prompt that was the incumbent: made by `step` (None: the initial one) out of the version before, of which it
+    keeps what stands before and behind `removed`, with `added` in between."""
+
+    step: Step | None
+    before: tuple[Piece, ...]
+    removed: tuple[Piece, ...]
+    added: tuple[Piece, ...]
+    behind: tuple[Piece, ...]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The whole prompt."""
+        return (*self.before, *self.added, *self.behind)
+
+    @property
+    def text(self) -> str:
+        """As it is asked."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+def words(text: str) -> list[str]:
+    """Words and marks with the space before them; joined they are the text."""
+    return _WORD.findall(text)
+
+
+def lineage(tuning: Tuning) -> tuple[list[Version], tuple[Piece, ...]]:
+    """Every incumbent in its turn, and the last one's tokens with all that the steps after it tried."""
+    pieces = tuple(Piece(text) for text in words(tuning.initial))
+    for step in tuning.steps[:1]:
+        pieces = _recut(pieces, step.tokens, step.before)
+    versions = [Version(None, pieces, (), (), ())]
+    for step in tuning.steps:
+        pieces = _visited(_recut(pieces, step.tokens, step.before), step)
+        if step.prompt != step.before:
+            versions.append(_edited(pieces, step))
+            pieces = versions[-1].pieces
+    return versions, pieces
+
+
+def _recut(pieces: tuple[Piece, ...], tokens: Sequence[str], text: str) -> tuple[Piece, ...]:
+    """The same prompt cut as the step recorded it; what is cut otherwise than before keeps the most of what it was."""
+    old = [piece.text for piece in pieces]
+    if not tokens or "".join(tokens) != text or list(tokens) == old:
+        return pieces
+    found: list[Piece] = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, tokens, autojunk=False).get_opcodes():
+        if kind == "equal":
+            found += pieces[a:b]
+        else:
+            whole = _most(pieces[a:b])
+            found += [replace(whole, text=text) for text in tokens[c:d]]
+    return tuple(found)
+
+
+def _most(pieces: Sequence[Piece]) -> Piece:
+    """The latest and most of what these were."""
+    born = max((piece.born for piece in pieces if piece.born is not None), default=None)
+    pulls = [piece.pull for piece in pieces if piece.pull is not None]
+    changes, visits = (max((getattr(each, name) for each in pieces), default=0) for name in ("changes", "visits"))
+    return Piece("", born, changes, visits, min(pulls, default=None))
+
+
+def _visited(pieces: tuple[Piece, ...], step: Step) -> tuple[Piece, ...]:
+    """The token that the step tried to change, if it is known which."""
+    place = step.place
+    if place is None or [piece.text for piece in pieces] != list(step.tokens) or not 0 <= place < len(pieces):
+        return pieces
+    piece = pieces[place]
+    slopes = [each.slope for each in step.tried if each.slope is not None]
+    piece = replace(piece, visits=piece.visits + 1, pull=min(slopes) if slopes else piece.pull)
+    return (*pieces[:place], piece, *pieces[place + 1 :])
+
+
+def _edited(pieces: tuple[Piece, ...], step: Step) -> Version:
+    """The next version: what both share at the two ends stays, the rest is what the step changed."""
+    first, last = _shared(pieces, step)
+    removed = pieces[first : len(pieces) - last]
+    before, behind = pieces[:first], pieces[len(pieces) - last :]
+    start, end = (sum(len(piece.text) for piece in part) for part in (before, behind))
+    middle = step.prompt[start : len(step.prompt) - end]
+    made = _most(removed)
+    added = tuple(replace(made, text=text, born=step.number, changes=made.changes + 1) for text in _cut(middle, step))
+    return Version(step, before, removed, added, behind)
+
+
+def _shared(pieces: Sequence[Piece], step: Step) -> tuple[int, int]:
+    """How many pieces at the beginning and at the end the prompt before and after have in common. Where the place is
+    known, the edit is there, however much the new token looks like the old one."""
+    known = step.place is not None and [piece.text for piece in pieces] == list(step.tokens)
+    most = len(pieces) if step.place is None or not known else min(step.place, len(pieces))
+    text, first, at = step.prompt, 0, 0
+    while first < most and text.startswith(pieces[first].text, at):
+        at += len(pieces[first].text)
+        first += 1
+    swap = known and step.accepted is not None and step.accepted.kind is Kind.SWAP
+    most = len(pieces) - first - (swap and first < len(pieces))
+    last, end = 0, len(text)
+    while last < most and end - len(pieces[-1 - last].text) >= at and text.endswith(pieces[-1 - last].text, 0, end):
+        end -= len(pieces[-1 - last].text)
+        last += 1
+    return first, last
+
+
+def _cut(middle: str, step: Step) -> list[str]:
+    """What was put in: one token of a swap, else its words."""
+    swap = step.accepted is not None and step.accepted.kind is Kind.SWAP
+    return ([middle] if middle else []) if swap else words(middle)
