@@ -21,7 +21,7 @@ _SWITCH = {
 
 def card(title: str, caption: str, *inside: str | None) -> Html:
     """A titled card."""
-    return el("section", el("h2", title), el("p", caption, class_="caption"), *inside, class_="card")
+    return el("section", el("h2", title), el("p", kept_together(caption), class_="caption"), *inside, class_="card")
 
 
 def tiles(summary: Summary) -> Html:

@@ -27,7 +27,19 @@ from poise.tune.shortlist import By, Kind, free_edits, shortlist
 from poise.tune.step import Stepped, StepSettings, Tried
 
 INITIAL = ("Let", "'s", " think", " step", " by", " step", ".")
-WORDS = (" reason", " work", " carefully", " line", " through", " slowly", " the", " sums", " numbers", " and", " check")
+WORDS = (
+    " reason",
+    " work",
+    " carefully",
+    " line",
+    " through",
+    " slowly",
+    " the",
+    " sums",
+    " numbers",
+    " and",
+    " check",
+)
 
 
 @dataclass(frozen=True)

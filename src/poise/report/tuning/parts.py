@@ -12,17 +12,13 @@ from poise.report.tuning import told
 from poise.report.tuning.figures import prompts, sources
 from poise.report.tuning.heat import changed, pulled
 from poise.report.tuning.lineage import Piece, Version
-from poise.report.tuning.picks import Tally, contest, tallies
+from poise.report.tuning.picks import Tally, tallies
 from poise.report.tuning.picks import foresight as correlation
 from poise.report.tuning.read import Judged, Step, Tried, Tuning
+from poise.report.tuning.told import Finding
 from poise.report.words import Verdict
 
 _BADGE = {Verdict.BETTER: "badge good", Verdict.WORSE: "badge bad", Verdict.OPEN: "badge open", None: "badge open"}
-_OUTCOME = {Verdict.BETTER: "gain shown", Verdict.OPEN: "no gain shown", None: "unfinished"}
-_CONTROL = {
-    Verdict.BETTER: "better than chance", Verdict.WORSE: "worse than chance", Verdict.OPEN: "no difference shown",
-    None: "not compared",
-}  # fmt: skip
 _JUDGED = ("Prompt", "Accuracy", "Gain, points", "New tokens", "p95", "Text")
 _SOURCES = ("Picked by", "Tried", "Ahead in the end", "Accepted", "Rows won : lost", "Mean gain, points")
 
@@ -44,20 +40,20 @@ def tiles(tuning: Tuning, judged: Sequence[Judged]) -> Html:
             found.append(sections.tile(what, show(best), before))
     accepted = len(tuning.accepted)
     figure = f"{len(tuning.steps):,} step{'s' if len(tuning.steps) != 1 else ''}"
-    cost = f"{spent.calls:,} answers, {words.si(spent.tokens)} tokens, {words.seconds(spent.seconds)}"
+    cost = f"{spent.calls:,} answers, {words.si(spent.tokens, 'tokens')}, {words.seconds(spent.seconds)}"
     found.append(sections.tile("Spent", figure, f"{accepted} accepted; {cost}"))
     return el("div", *found, class_="tiles")
 
 
 def outcome(tuning: Tuning, last: Sequence[Piece]) -> Html:
     """The verdict, the prompt before and after, and what became of its tokens."""
-    verdict, sentence = told.outcome(tuning)
-    finding = el("ul", _finding(_OUTCOME[verdict], verdict, sentence), class_="findings")
     shown = [el("h3", "To begin with"), el("div", tuning.initial, class_="question")]
     if tuning.ended and tuning.ended.shown:
         shown += [el("h3", f"What came out ({tuning.name(tuning.ended.best)})"), sections.copied(tuning.ended.best)]
     caption = "A gain counts where its interval (95 %, paired bootstrap) lies above 0; else the prompt stays."
-    return sections.card("Outcome", caption, finding, *shown, changed(last, tuning), pulled(last))
+    return sections.card(
+        "Outcome", caption, _findings([told.outcome(tuning)]), *shown, changed(last, tuning), pulled(last)
+    )
 
 
 def table(tuning: Tuning, judged: Sequence[Judged]) -> Html:
@@ -78,16 +74,14 @@ def table(tuning: Tuning, judged: Sequence[Judged]) -> Html:
 
 def control(tuning: Tuning) -> Html:
     """How often the picks of each source won."""
-    verdict, sentence = told.control(contest(tuning.steps), _by(tuning))
     head = el("tr", *(el("th", name, scope="col") for name in _SOURCES))
     rows = (_tally(each) for each in tallies(tuning.steps))
     caption = (
         "The control: picks of the gradient and picks at random are raced in the same steps, on the same questions and "
         "dice. Shares carry 95 % Wilson intervals; gains are means over edits, bootstrapped over steps."
     )
-    finding = el("ul", _finding(_CONTROL[verdict], verdict, sentence), class_="findings")
     inside = el("div", el("table", el("thead", head), el("tbody", *rows)), class_="wide")
-    return sections.card("Gradient against chance", caption, inside, finding)
+    return sections.card("Gradient against chance", caption, inside, _findings(told.control(tuning)))
 
 
 def foresight(tuning: Tuning) -> Html:
@@ -125,8 +119,12 @@ def log(tuning: Tuning) -> Html:
     return sections.card("Every step", caption, el("details", el("summary", "Show"), key, inside))
 
 
-def _finding(label: str, verdict: Verdict | None, sentence: str) -> Html:
-    return el("li", el("span", label, class_=_BADGE[verdict]), el("span", sections.kept_together(sentence)))
+def _findings(found: Sequence[Finding]) -> Html:
+    told = (
+        el("li", el("span", each.label, class_=_BADGE[each.verdict]), el("span", sections.kept_together(each.sentence)))
+        for each in found
+    )
+    return el("ul", *told, class_="findings")
 
 
 def _cells(one: Judged, chosen: bool) -> list[Html]:
@@ -215,11 +213,6 @@ def _accuracy(one: Judged) -> str:
 
 def _tokens(one: Judged) -> str:
     return words.count(one.measured.cost)
-
-
-def _by(tuning: Tuning) -> str:
-    by = tuning.settings.get("step", {}).get("by")
-    return f"edits were chosen by {words.clean(str(by))}" if by else "how edits were chosen is not told"
 
 
 def _signed(number: float) -> str:

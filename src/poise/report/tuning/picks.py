@@ -13,7 +13,6 @@ from poise.evals.stats import bootstrap, resample, sign_flip, spearman, wilson
 from poise.report.tuning.read import Step, Tried
 from poise.tune.shortlist import Source
 
-_SURE = 0.05
 _FEWEST_SLOPES = 8
 
 
@@ -44,23 +43,20 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """One source against another over the `steps` that raced both. `difference`: of their mean gains in a step (95 %,
-    bootstrap over steps); `p_value`: of no difference, signs of whole steps flipped; `won`: by the first, of so many
-    `decided` steps that one of the two won, where chance alone would give it `chance`."""
+    """One source against another over the `steps` that raced both. `won`: by the first, of so many `decided` steps that
+    one of the two won; `chance`: what it would win were each of their edits as likely to be the winner; `won_p`: of no
+    difference, exact. `difference`: of their mean gains in a step (95 %, bootstrap over steps); `difference_p`: the
+    same, signs of whole steps flipped."""
 
     first: Source
     second: Source
     steps: int
-    difference: Interval
-    p_value: float
     won: int
     decided: int
     chance: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether there is a difference, either way, as far as can be told."""
-        return self.p_value < _SURE and self.difference.mean != 0
+    won_p: float
+    difference: Interval
+    difference_p: float
 
 
 def tallies(steps: Sequence[Step]) -> list[Tally]:
@@ -91,10 +87,20 @@ def contest(steps: Sequence[Step], first: Source = Source.GRADIENT, second: Sour
     numbers = [step.number for step, _, _ in both]
     decided = [(step.accepted.source, one, other) for step, one, other in both if step.accepted]
     decided = [each for each in decided if each[0] in (first, second)]
-    chance = sum(len(one) / (len(one) + len(other)) for _, one, other in decided)
+    shares = [len(one) / (len(one) + len(other)) for _, one, other in decided]
     won = sum(source is first for source, _, _ in decided)
     difference = resample(columns, numbers).ratio(0, 1)
-    return Contest(first, second, len(both), difference, sign_flip(gaps, numbers), won, len(decided), chance)
+    won_p, difference_p = as_far(won, shares), sign_flip(gaps, numbers)
+    return Contest(first, second, len(both), won, len(decided), sum(shares), won_p, difference, difference_p)
+
+
+def as_far(count: int, shares: Sequence[float]) -> float:
+    """Two-sided p-value of `count` successes of independent trials with these chances: the probability of all counts
+    that are no likelier. Exact (Poisson binomial)."""
+    chances = np.ones(1)
+    for share in shares:
+        chances = np.convolve(chances, (1 - share, share))
+    return min(1.0, float(chances[chances <= chances[count] * (1 + 1e-9)].sum()))
 
 
 def slopes(steps: Sequence[Step]) -> list[tuple[Step, Tried]]:

@@ -10,7 +10,6 @@ from poise.evals.stats import wilson
 from poise.report import words
 from poise.report.tuning import told
 from poise.report.tuning.figures import stood
-from poise.report.tuning.picks import contest
 from poise.report.tuning.read import Step, Tuning
 from poise.tune.shortlist import Source
 
@@ -84,8 +83,7 @@ def _judged(writer: SummaryWriter, tuning: Tuning) -> None:
 
 
 def _outcome(tuning: Tuning) -> list[str]:
-    by = words.clean(str(tuning.settings.get("step", {}).get("by")))
-    return [told.outcome(tuning)[1], told.control(contest(tuning.steps), f"edits were chosen by {by}")[1]]
+    return [each.sentence for each in (told.outcome(tuning), *told.control(tuning))]
 
 
 def _code(prompt: str) -> str:

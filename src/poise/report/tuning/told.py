@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from poise.evals.stats import wilson
 from poise.report import words
-from poise.report.tuning.picks import Contest
+from poise.report.tuning.picks import Contest, contest
 from poise.report.tuning.read import Step, Tried, Tuning
 from poise.report.words import Verdict
 from poise.tune.shortlist import Kind
 
 _DID = {Kind.DELETE: "left out", Kind.STOP: "and all behind it left out"}
+_SURE = 0.05
+_WON = {
+    Verdict.BETTER: ("more races won", "The {} wins more races than chance."),
+    Verdict.WORSE: ("fewer races won", "The {} wins fewer races than chance."),
+    Verdict.OPEN: ("no difference shown", "That the {} wins more races than chance is not shown."),
+}
+_GAINED = {
+    Verdict.BETTER: ("larger gains", "Edits of the {} gain more."),
+    Verdict.WORSE: ("smaller gains", "Edits of the {} gain less."),
+    Verdict.OPEN: ("no difference shown", "That edits of the {} gain more is not shown."),
+}
 _CHIP = {Kind.DELETE: "∅", Kind.STOP: "∅ …"}
 
 
@@ -53,47 +67,79 @@ def standing(each: Tried) -> str:
     return f"{race.wins}:{race.losses} of {race.rows} rows"
 
 
-def outcome(tuning: Tuning) -> tuple[Verdict | None, str]:
-    """What came of it, worded the same whichever way it falls; no verdict where there is no result yet."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is seen, worded the same whichever way it falls; no verdict where nothing can be told."""
+
+    label: str
+    verdict: Verdict | None
+    sentence: str
+
+
+def outcome(tuning: Tuning) -> Finding:
+    """Whether anything was gained."""
     ended = tuning.ended
     if ended is None:
-        return None, "Unfinished: whether anything is gained is not known yet."
+        return Finding("unfinished", None, "Whether anything is gained is not known yet.")
     n = len(tuning.measured[0].right) if tuning.measured else len(tuning.settings.get("judge", ()))
     gain = f"{words.points(ended.gain.mean)} points {words.bracket(ended.gain, 100)}, n = {n}"
-    if ended.shown:
-        verdict, told = Verdict.BETTER, f"A gain is shown: {gain}, on questions that no step has seen."
-    else:
-        told = f"No gain is shown: the most accurate finalist is {gain}, on questions that no step has seen. The prompt"
-        verdict, told = Verdict.OPEN, f"{told} stays as it was."
     others = sum(one.name != tuning.initial for one in tuning.measured)
-    return verdict, told + (f" It is the best of {others}, which flatters it a little." if others > 1 else "")
+    flattered = f" It is the best of {others}, which flatters it a little." if others > 1 else ""
+    if ended.shown:
+        told = f"A gain is shown: {gain}, on questions that no step has seen.{flattered}"
+        return Finding("gain shown", Verdict.BETTER, told)
+    if not others:
+        return Finding("no gain shown", Verdict.OPEN, "No edit was accepted, so the prompt stays as it was.")
+    told = f"No gain is shown: the most accurate finalist is at {gain}, on questions that no step has seen.{flattered}"
+    return Finding("no gain shown", Verdict.OPEN, f"{told} The prompt stays as it was.")
 
 
-def control(found: Contest | None, by: str) -> tuple[Verdict | None, str]:
-    """Whether one source of edits did better than the other; no verdict where they never met."""
+def control(tuning: Tuning) -> list[Finding]:
+    """Whether the gradient's picks won more races than picks at random, and whether they gained more."""
+    found = contest(tuning.steps)
     if found is None:
-        return None, f"No step raced picks of the gradient against picks at random ({by}): nothing is told of either."
+        by = words.clean(str(tuning.settings.get("step", {}).get("by", "not told")))
+        told = f"No step raced picks of the gradient against picks at random (edits were chosen by: {by})."
+        return [Finding("not compared", None, f"{told} Neither is shown to be better.")]
+    return [_won(found), _gained(found)]
+
+
+def _won(found: Contest) -> Finding:
+    first, second = found.first.value, found.second.value
+    if not found.decided:
+        return Finding("no race won", None, f"No race was won by a {first} or a {second} pick.")
+    share = wilson(found.won, found.decided)
+    told = (
+        f"Of {_counted(found.decided, 'race')} that either won, the {first} won {found.won} "
+        f"({words.percent(share.mean)} {words.bracket(share, 100)}); chance alone would give it {found.chance:.1f} "
+        f"(exact p {words.probability(found.won_p)})."
+    )
+    verdict = _verdict(found.won_p, found.won - found.chance)
+    label, said = _WON[verdict]
+    return Finding(label, verdict, f"{told} {said.format(first)}")
+
+
+def _gained(found: Contest) -> Finding:
     first, second, gap = found.first.value, found.second.value, found.difference
     spread = f" {words.bracket(gap, 100)}" if found.steps > 1 else ""
     told = (
-        f"In {_steps(found.steps)} that raced both, picks of the {first} gained {words.points(gap.mean)} points"
-        f"{spread} over {second} ones (signs of steps flipped, p {words.probability(found.p_value)})."
+        f"In {_counted(found.steps, 'step')} that raced both, an edit of the {first} gained "
+        f"{words.points(gap.mean)} points{spread} against a {second} one, winner or not "
+        f"(signs of steps flipped, p {words.probability(found.difference_p)})."
     )
-    if found.decided:
-        told += (
-            f" Of the {found.decided} that one of them won, the {first} won {found.won}; "
-            f"chance alone would give it {found.chance:.1f}."
-        )
-    else:
-        told += " None of these was won by either."
-    if not found.shown:
-        return Verdict.OPEN, f"{told} It is not shown that the {first} chooses better than chance."
-    verdict = Verdict.BETTER if gap.mean > 0 else Verdict.WORSE
-    return verdict, f"{told} The {first} chooses {'better' if gap.mean > 0 else 'worse'} than chance here."
+    verdict = _verdict(found.difference_p, gap.mean)
+    label, said = _GAINED[verdict]
+    return Finding(label, verdict, f"{told} {said.format(first)}")
 
 
-def _steps(n: int) -> str:
-    return "1 step" if n == 1 else f"{n:,} steps"
+def _verdict(p_value: float, gap: float) -> Verdict:
+    if p_value >= _SURE or gap == 0:
+        return Verdict.OPEN
+    return Verdict.BETTER if gap > 0 else Verdict.WORSE
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' if n != 1 else ''}"
 
 
 def _quoted(token: str) -> str:
