@@ -43,7 +43,7 @@ def tune(
     poise tune --task gsm_symbolic:templates=0-84 --minutes 60 --run runs/tuned
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
-    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried.
+    RUN/prompt.md is the prompt, for --prompt; RUN/report.html shows what was tried (poise report RUN, at any time).
     """
     from poise.tune.budget import TuneBudget
     from poise.tune.optimizer import TuneSettings, initial
@@ -115,3 +115,16 @@ def _tell(tuned: Tuned, problem: Problem, run: Path, engine: str) -> None:
     )
     (run / PROMPT).write_text(text, encoding="utf-8")
     typer.echo(run / PROMPT)
+    _draw(run)
+
+
+def _draw(run: Path) -> None:
+    """The page of the run; a missing package is no reason to fail after all that work."""
+    from poise.errors import ConfigError
+    from poise.report import write
+
+    try:
+        for path in write(run, tensorboard=False):
+            typer.echo(path)
+    except ConfigError as missing:
+        typer.secho(f"no page: {missing}", err=True)

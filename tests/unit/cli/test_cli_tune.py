@@ -34,9 +34,22 @@ def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
     found = prompts.load(str(tmp_path / "run" / "prompt.md"))
     assert found.render(Request.ask("What?"))[0].text == "What?\nGo on."
     assert [one.n for one in found.measured] == [4]
+    assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
+    assert str(tmp_path / "run" / "report.html") in told
     steps = (tmp_path / "run" / "steps.jsonl").read_text().splitlines()
     assert len(output_of(app, *words, "--calls", 120)) > 0
     assert (tmp_path / "run" / "steps.jsonl").read_text().splitlines()[: len(steps)] == steps
+
+
+def test_a_run_ends_well_without_the_package_that_draws(task, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on.")
+    outcome = outcome_of(
+        app, *words, "--learn", 6, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run", "--calls", 40
+    )
+    assert outcome.exit_code == 0
+    assert "poise[report]" in outcome.stderr
+    assert (tmp_path / "run" / "prompt.md").exists()
 
 
 @pytest.mark.parametrize(

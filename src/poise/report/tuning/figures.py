@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Across: TypeAlias = Callable[[int, Spent], float]
 _INITIAL = ("#5b6878", "square", "s")
+_MANY = 150
 _BAND, _LINE = "rgba(0, 114, 178, 0.16)", "#0072B2"
 
 
@@ -181,7 +182,8 @@ def _marks(figure: go.Figure, spans: Sequence[tuple[Stood, Interval | None, floa
         figure.add_scatter(
             x=xs, y=ys, text=texts, mode="markers", name=f"won by {look.label}", hovertemplate="%{text}<extra></extra>",
             marker={
-                "size": 13, "symbol": "diamond", "color": look.colour, "line": {"color": "var(--card)", "width": 1},
+                "size": _size(len(spans)), "symbol": "diamond", "color": look.colour,
+                "line": {"color": "var(--card)", "width": 1},
             },
         )  # fmt: skip
 
@@ -197,11 +199,16 @@ def _dots(own: Sequence[tuple[Step, Tried]], xs: Sequence[float], look: Look) ->
         x=xs, y=[100 * each.standing.gain for _, each in own], mode="markers", name=look.label, text=about,
         hovertemplate="%{text}<extra></extra>",
         marker={
-            "color": look.colour, "size": [13 if each else 8 for each in won],
+            "color": look.colour, "size": [_size(len(own)) if each else 8 if len(own) < _MANY else 5 for each in won],
             "opacity": [1.0 if each else 0.55 for each in won],
-            "line": {"color": "var(--ink)", "width": [2 if each else 0 for each in won]},
+            "line": {"color": "var(--ink)", "width": [1.5 if each else 0 for each in won]},
         },
     )  # fmt: skip
+
+
+def _size(count: int) -> int:
+    """Of a mark that should be seen, smaller where there are many."""
+    return 13 if count < 60 else 10 if count < _MANY else 8
 
 
 def _gained(figure: go.Figure) -> None:

@@ -93,7 +93,7 @@ def _most(pieces: Sequence[Piece]) -> Piece:
 def _visited(pieces: tuple[Piece, ...], step: Step) -> tuple[Piece, ...]:
     """The token that the step tried to change, if it is known which."""
     place = step.place
-    if place is None or [piece.text for piece in pieces] != list(step.tokens) or not 0 <= place < len(pieces):
+    if place is None or [piece.text for piece in pieces] != list(step.tokens) or place not in range(len(pieces)):
         return pieces
     piece = pieces[place]
     slopes = [each.slope for each in step.tried if each.slope is not None]
@@ -116,13 +116,14 @@ def _edited(pieces: tuple[Piece, ...], step: Step) -> Version:
 def _shared(pieces: Sequence[Piece], step: Step) -> tuple[int, int]:
     """How many pieces at the beginning and at the end the prompt before and after have in common. Where the place is
     known, the edit is there, however much the new token looks like the old one."""
-    known = step.place is not None and [piece.text for piece in pieces] == list(step.tokens)
-    most = len(pieces) if step.place is None or not known else min(step.place, len(pieces))
+    recorded = [piece.text for piece in pieces] == list(step.tokens)
+    place = step.place if recorded and step.place in range(len(pieces)) else None
+    most = len(pieces) if place is None else place
     text, first, at = step.prompt, 0, 0
     while first < most and text.startswith(pieces[first].text, at):
         at += len(pieces[first].text)
         first += 1
-    swap = known and step.accepted is not None and step.accepted.kind is Kind.SWAP
+    swap = place is not None and step.accepted is not None and step.accepted.kind is Kind.SWAP
     most = len(pieces) - first - (swap and first < len(pieces))
     last, end = 0, len(text)
     while last < most and end - len(pieces[-1 - last].text) >= at and text.endswith(pieces[-1 - last].text, 0, end):

@@ -17,11 +17,11 @@ from poise.report.tuning.picks import slopes
 from poise.report.tuning.read import Judged, Tuning
 
 _FRONT = (
-    "The prompts that were judged, on questions that no step has seen. Up and to the left is better; bars are 95 % "
-    "intervals. The solid line is the best accuracy that each cost buys with one prompt, the dotted line what a random "
-    "mix of two reaches. The square is the prompt to begin with; pale is what another surely beats."
+    "Prompts on questions that no step has seen. Up and to the left is better; bars are 95 % intervals. Solid: the "
+    "best accuracy that each cost buys with one prompt; dotted: a random mix of two. The square is the prompt to begin "
+    "with; pale is what another surely beats."
 )
-_STEPS = (
+_RACES = (
     "How the prompt did in its races, on questions to learn from: a dot is one race, the line all races of one prompt, "
     "the band its 95 % interval, a diamond an edit that was accepted. What counts is on the front, not here."
 )
@@ -64,7 +64,7 @@ def _body(tuning: Tuning, judged: Sequence[Judged], charts: dict[str, str]) -> H
         parts.outcome(tuning, last),
         sections.card("Front", _FRONT, html.chart("front"), parts.table(tuning, judged)) if "front" in charts else None,
         _steps(charts),
-        sections.card("Tried", _TRIES, html.chart("tries")),
+        sections.card("Edits", _TRIES, html.chart("tries")),
         parts.control(tuning),
         sections.card("Foresight", _FORESIGHT, html.chart("foresight"), parts.foresight(tuning))
         if "foresight" in charts
@@ -94,7 +94,7 @@ def _steps(charts: dict[str, str]) -> Html | None:
         for name, label in zip(names, ("Steps", "Answers", "Tokens", "Minutes"), strict=True)
     )  # fmt: skip
     switch = el("div", *buttons, class_="switch", role="group", aria_label="what the steps are drawn over")
-    return sections.card("Steps", _STEPS, switch, el("div", id="accuracy", class_="chart", data_figure=names[0]))
+    return sections.card("Races", _RACES, switch, el("div", id="accuracy", class_="chart", data_figure=names[0]))
 
 
 def _again(tuning: Tuning) -> Html:

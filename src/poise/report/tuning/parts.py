@@ -19,6 +19,7 @@ from poise.report.tuning.told import Finding
 from poise.report.words import Verdict
 
 _BADGE = {Verdict.BETTER: "badge good", Verdict.WORSE: "badge bad", Verdict.OPEN: "badge open", None: "badge open"}
+_LATE = 12  # edits that are shown without asking
 _JUDGED = ("Prompt", "Accuracy", "Gain, points", "New tokens", "p95", "Text")
 _SOURCES = ("Picked by", "Tried", "Ahead in the end", "Accepted", "Rows won : lost", "Mean gain, points")
 
@@ -40,7 +41,8 @@ def tiles(tuning: Tuning, judged: Sequence[Judged]) -> Html:
             found.append(sections.tile(what, show(best), before))
     accepted = len(tuning.accepted)
     figure = f"{len(tuning.steps):,} step{'s' if len(tuning.steps) != 1 else ''}"
-    cost = f"{spent.calls:,} answers, {words.si(spent.tokens, 'tokens')}, {words.seconds(spent.seconds)}"
+    tokens = words.si(spent.tokens).replace(" ", "\u00a0")
+    cost = f"{spent.calls:,} answers, {tokens} tokens, {words.seconds(spent.seconds)}"
     found.append(sections.tile("Spent", figure, f"{accepted} accepted; {cost}"))
     return el("div", *found, class_="tiles")
 
@@ -102,16 +104,19 @@ def descent(tuning: Tuning, versions: Sequence[Version], judged: Sequence[Judged
         "Every edit that was accepted: what it took out and put in, and the rows of its race that it won and lost. A "
         "race is won by chance now and then: what a prompt is worth stands beside it where it was judged."
     )
-    return sections.card(
-        "Lineage", caption, el("ol", *(_version(each, by_name) for each in versions), class_="lineage")
-    )
+    first, *edits = [_version(each, by_name) for each in versions]
+    early, late = edits[:-_LATE], edits[-_LATE:]
+    folded = el("details", el("summary", f"{len(early):,} edits before"), el("ol", *early, class_="lineage"))
+    line = el("ol", first, el("li", folded) if early else None, *late, class_="lineage")
+    return sections.card("Lineage", caption, line)
 
 
 def log(tuning: Tuning) -> Html:
     """What every step tried."""
     key = el(
         "p", el("span", "won more rows than it lost", class_="agrees"), el("span", "lost more", class_="differs"),
-        el("span", "even", class_="silent"), "framed: accepted", class_="key",
+        el("span", "even", class_="silent"), "framed: accepted; ∅: left out; ∅ …: with all behind it",
+        class_="key",
     )  # fmt: skip
     rows = (el("tr", el("td", *_heading(step)), el("td", _fan(step))) for step in tuning.steps)
     inside = el("div", el("table", el("tbody", *rows), class_="log"), class_="wide")
