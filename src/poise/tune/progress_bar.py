@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 
 if TYPE_CHECKING:
     from poise.tune.optimizer import Progress
@@ -26,8 +27,10 @@ class TuneBar:
         self._console, self._clock = console or Console(stderr=True), clock
         self._prompt, self._right, self._rows = initial, 0, 0
         self._said = clock()
-        columns = (BarColumn(24), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
-        self._bar = RichProgress(*columns, console=self._console, disable=not self._console.is_terminal)
+        rest = Column(ratio=1, no_wrap=True)  # a long prompt is cut, and does not push the bar away
+        told = TextColumn("{task.description}", markup=False, table_column=rest)
+        columns = (BarColumn(24), TaskProgressColumn(), told)
+        self._bar = RichProgress(*columns, console=self._console, disable=not self._console.is_terminal, expand=True)
         self._task = self._bar.add_task("the first step", total=None)
 
     def __enter__(self) -> TuneBar:

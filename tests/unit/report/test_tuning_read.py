@@ -85,7 +85,7 @@ def test_a_run_that_went_on_after_its_result_says_so(tune_path, tmp_path):
     with (path / "steps.jsonl").open("a") as steps:
         steps.write(json.dumps(row | {"step": 40, "failed": 3}) + "\n")
     first, second = read_tuning(path).notes
-    assert first == "Unfinished: the result is of the first 40 steps; 1 were added."
+    assert first == "Unfinished: the result is of the first 40 steps; 1 came after."
     assert second == "3 answers of the races failed; they count as wrong."
 
 

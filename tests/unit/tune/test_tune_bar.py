@@ -48,6 +48,14 @@ def test_on_a_terminal_there_is_a_bar():
     assert "judging prompt 1 of 2" in shown
 
 
+def test_a_long_prompt_leaves_the_bar_where_it_is():
+    out = io.StringIO()
+    with TuneBar("Go.", Console(file=out, force_terminal=True, width=70)) as bar:
+        bar(Progress(1, "Go " * 60, 42, 100, right=4, rows=10))
+    assert "42%" in out.getvalue()
+    assert "…" in out.getvalue()
+
+
 def test_what_a_prompt_says_is_no_markup():
     out = io.StringIO()
     with TuneBar("Go.", Console(file=out, force_terminal=True, width=120)) as bar:

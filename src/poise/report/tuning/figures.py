@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Across: TypeAlias = Callable[[int, Spent], float]
 _INITIAL = ("#5b6878", "square", "s")
-_MANY = 150
+_FEW, _MANY = 12, 150
 _BAND, _LINE = "rgba(0, 114, 178, 0.16)", "#0072B2"
 
 
@@ -121,7 +121,8 @@ def accuracy(tuning: Tuning, measure: Measure) -> go.Figure:
         mode="lines", line={"color": _LINE, "width": 2.5}, name="all races of a prompt", hoverinfo="skip",
     )  # fmt: skip
     _marks(figure, spans)
-    figure.update_xaxes(title=measure.value, rangemode="tozero", zeroline=False)
+    whole = 1 if measure is Measure.STEPS and len(tuning.steps) < _FEW else None
+    figure.update_xaxes(title=measure.value, rangemode="tozero", zeroline=False, dtick=whole)
     figure.update_yaxes(title="share right", tickformat=".1~%", zeroline=False)
     figure.update_layout(**base(430, legend=True))
     return figure
@@ -136,7 +137,7 @@ def tries(steps: Sequence[Step]) -> go.Figure:
         own = [(step, each) for step, each in edits if each.source is source]
         beside = 0.5 * ((index + 0.5) / len(drawn) - 0.5)  # so that the edits of a step do not hide each other
         figure.add_trace(_dots(own, [step.number + beside for step, _ in own], sources()[source]))
-    figure.update_xaxes(title="step", rangemode="tozero", zeroline=False)
+    figure.update_xaxes(title="step", zeroline=False, dtick=1 if len(steps) < _FEW else None)
     _gained(figure)
     figure.update_layout(**base(380, legend=True))
     return figure

@@ -11,8 +11,10 @@ from poise.report.tuning.read import Tuning
 _STRONGEST = 55  # per cent of the colour: the text on it stays readable
 
 
-def changed(pieces: Sequence[Piece], tuning: Tuning) -> Html:
-    """How lately each token was put there."""
+def changed(pieces: Sequence[Piece], tuning: Tuning) -> Html | None:
+    """How lately each token was put there; None where all are the initial prompt's."""
+    if all(piece.born is None for piece in pieces):
+        return None
     last = max(tuning.steps[-1].number, 1)
     line = _line(pieces, lambda piece: 0.0 if piece.born is None else (piece.born + 1) / (last + 1))
     return join([el("h3", "After the last step: the stronger, the later a token came"), line])
@@ -24,7 +26,7 @@ def pulled(pieces: Sequence[Piece]) -> Html | None:
     if not pulls:
         return None
     line = _line(pieces, lambda piece: max(-(piece.pull or 0.0), 0.0) / max(pulls))
-    return join([el("h3", "The same prompt: the stronger, the more the gradient wants a token replaced"), line])
+    return join([el("h3", "After the last step: the stronger, the more the gradient wants a token replaced"), line])
 
 
 def _line(pieces: Sequence[Piece], share: Callable[[Piece], float]) -> Html:

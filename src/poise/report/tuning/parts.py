@@ -31,8 +31,10 @@ def tiles(tuning: Tuning, judged: Sequence[Judged]) -> Html:
     first, best = by_name.get(tuning.initial), by_name.get(ended.best) if ended else None
     found = []
     if ended:
+        others = any(one.gain for one in judged)
         about = f"points {words.bracket(ended.gain, 100)}, {'shown' if ended.shown else 'not shown'}"
-        found.append(sections.tile("Gain of the best finalist", words.points(ended.gain.mean), about))
+        figure, about = (words.points(ended.gain.mean), about) if others else ("none", "no edit was accepted")
+        found.append(sections.tile("Gain of the best finalist", figure, about))
     if best and first:
         for what, show in (("Accuracy", _accuracy), ("New tokens an answer", _tokens)):
             before = (

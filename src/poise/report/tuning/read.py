@@ -117,7 +117,7 @@ class Tuning:
             notes.append(f"Unfinished: there is no result yet ({told}). The same command goes on from here.")
         elif self.ended.steps < len(self.steps):
             more = len(self.steps) - self.ended.steps
-            notes.append(f"Unfinished: the result is of the first {self.ended.steps:,} steps; {more:,} were added.")
+            notes.append(f"Unfinished: the result is of the first {self.ended.steps:,} steps; {more:,} came after.")
         if failed:
             notes.append(f"{failed:,} answers of the races failed; they count as wrong.")
         return tuple(notes)
