@@ -21,20 +21,23 @@ class By(Enum):
 
 
 class Source(Enum):
-    """Why an edit is tried; FREE: it needed no choice among tokens."""
+    """Why an edit is tried; FREE: it needed no choice among tokens; REFLECTION: a model proposed it."""
 
     GRADIENT = "gradient"
     LIKELIHOOD = "likelihood"
     RANDOM = "random"
     FREE = "free"
+    REFLECTION = "reflection"
 
 
 class Kind(Enum):
-    """What an edit does at a place: put a token there, leave the token out, or end the prompt before it."""
+    """What an edit does at a place: put a token there, leave the token out, or end the prompt before it. REWRITE: it is
+    the whole prompt anew, at no place."""
 
     SWAP = "swap"
     DELETE = "delete"
     STOP = "stop"
+    REWRITE = "rewrite"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from tune_runs import INITIAL, FakeTuning
 
 from poise.report.tuning.lineage import lineage, words
 from poise.report.tuning.read import Step, Tried, Tuning, read_tuning
-from poise.report.tuning.told import chip, edit, put, token
+from poise.report.tuning.told import change, chip, edit, token
 from poise.tune.budget import Spent
 from poise.tune.race import Standing
 from poise.tune.shortlist import Kind, Source
@@ -101,13 +101,29 @@ def test_every_version_of_a_run_is_its_prompt(tmp_path):
 def test_edits_in_words():
     found = step(0, INITIAL, "Let's reason step by step.", 2)
     (swap,) = found.tried
-    assert (token(found), put(found, swap), edit(found, swap), chip(found, swap)) == (
-        "“think”", " reason", "“think” → “reason”", "reason",
-    )  # fmt: skip
+    assert (token(found), change(found, swap)) == ("“think”", ([" think"], " reason"))
+    assert (edit(found, swap), chip(found, swap)) == ("“think” → “reason”", "reason")
     left = dataclasses.replace(swap, prompt="Let's step by step.", kind=Kind.DELETE)
     assert (edit(found, left), chip(found, left)) == ("“think” left out", "∅")
-    unknown = dataclasses.replace(found, place=None)
-    assert (token(unknown), edit(unknown, swap)) == (None, "Let's reason step by step.")
+    stop = dataclasses.replace(swap, prompt="Let's", kind=Kind.STOP)
+    assert (edit(found, stop), chip(found, stop)) == ("“think step by step.” left out", "∅ …")
+    unknown = dataclasses.replace(found, place=None, tokens=())
+    assert (token(unknown), edit(unknown, swap)) == (None, "“think” → “reason”")
+
+
+def test_a_rewrite_stands_at_no_place():
+    found = step(0, INITIAL, "Now let us think step by step. Be short.", None, Kind.REWRITE, cut=False)
+    (tried,) = found.tried
+    assert change(found, tried) == (words("Let's think step by step"), "Now let us think step by step. Be short")
+    versions, last = lineage(tuning(found))
+    assert versions[1].text == "".join(texts(last)) == tried.prompt
+
+
+def test_an_edit_elsewhere_than_at_the_place_is_found_where_it_is():
+    found = step(0, ("Go", " on", " then", "."), "Go on then, please.", 0, Kind.REWRITE)
+    assert change(found, found.tried[0]) == ([], ", please")
+    assert edit(found, found.tried[0]) == "“, please” put in"
+    assert texts(lineage(tuning(found))[1]) == ["Go", " on", " then", ",", " please", "."]
 
 
 @pytest.mark.parametrize("place", [-1, 99])

@@ -100,6 +100,30 @@ def test_a_run_from_before_tokens_and_accuracies_were_kept_is_read(tune_path, tm
     assert len(reading.accepted) == len(read_tuning(tune_path).accepted)
 
 
+def test_a_search_by_reflection_is_read(tmp_path):
+    path = FakeTuning(2, 20).write(tmp_path / "run", judged=1)
+    told = {"place": None, "failed": 0, "spent": {"calls": 9, "tokens": 400, "seconds": 1.5}}
+    tried = {"kind": "rewrite", "source": "reflection", "slope": None, "wins": 3, "losses": 1, "rows": 8}
+    begun = FakeTuning().settings()[0].initial
+    rows = [
+        told | {"step": 0, "prompt": begun, "accepted": "reflection", "tried": [tried | {"prompt": "In the pool."}]},
+        told | {"step": 1, "prompt": "The best.", "accepted": "reflection", "tried": [tried | {"prompt": "The best."}]},
+        told | {"step": 2, "prompt": "The best.", "accepted": None, "tried": []},
+    ]
+    (path / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reading = read_tuning(path)
+    assert [step.number for step in reading.accepted] == [1]
+    assert [reading.name(text) for text in (begun, "In the pool.", "The best.")] == ["initial", "step 0", "step 1"]
+    assert [each.label for each in control(reading)] == ["not compared"]
+
+
+def test_the_initial_prompt_is_the_one_that_was_asked(tune_path, tmp_path):
+    path = shutil.copytree(tune_path, tmp_path / "run")
+    settings = json.loads((path / "tune.json").read_text()) | {"initial": "Let's think {n} steps."}
+    (path / "tune.json").write_text(json.dumps(settings))
+    assert read_tuning(path).initial == "Let's think step by step."
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from poise.report.tuning.read import Step, Tuning
+from poise.report.tuning.read import Step, Tried, Tuning
 from poise.tune.shortlist import Kind
 
 _WORD = re.compile(r"\s*(?:\w+|[^\w\s]+)|\s+")
@@ -103,36 +103,41 @@ def _visited(pieces: tuple[Piece, ...], step: Step) -> tuple[Piece, ...]:
 
 def _edited(pieces: tuple[Piece, ...], step: Step) -> Version:
     """The next version: what both share at the two ends stays, the rest is what the step changed."""
-    first, last = _shared(pieces, step)
-    removed = pieces[first : len(pieces) - last]
-    before, behind = pieces[:first], pieces[len(pieces) - last :]
-    start, end = (sum(len(piece.text) for piece in part) for part in (before, behind))
-    middle = step.prompt[start : len(step.prompt) - end]
+    texts, won = [piece.text for piece in pieces], step.accepted
+    first, last = kept(texts, step.prompt, place_of(step, won, texts) if won else None)
+    before, removed, behind = pieces[:first], pieces[first : len(pieces) - last], pieces[len(pieces) - last :]
+    middle = between(texts, step.prompt, first, last)
     made = _most(removed)
-    added = tuple(replace(made, text=text, born=step.number, changes=made.changes + 1) for text in _cut(middle, step))
+    parts = [middle] if middle and won and won.kind is Kind.SWAP else words(middle)
+    added = tuple(replace(made, text=text, born=step.number, changes=made.changes + 1) for text in parts)
     return Version(step, before, removed, added, behind)
 
 
-def _shared(pieces: Sequence[Piece], step: Step) -> tuple[int, int]:
-    """How many pieces at the beginning and at the end the prompt before and after have in common. Where the place is
-    known, the edit is there, however much the new token looks like the old one."""
-    recorded = [piece.text for piece in pieces] == list(step.tokens)
-    place = step.place if recorded and step.place in range(len(pieces)) else None
-    most = len(pieces) if place is None else place
-    text, first, at = step.prompt, 0, 0
-    while first < most and text.startswith(pieces[first].text, at):
-        at += len(pieces[first].text)
+def place_of(step: Step, each: Tried, texts: Sequence[str]) -> int | None:
+    """Where among `texts` an edit of one token was made; None where that is not known, or it was none of one token."""
+    one = each.kind in (Kind.SWAP, Kind.DELETE) and list(texts) == list(step.tokens)
+    return step.place if one and step.place in range(len(texts)) else None
+
+
+def kept(texts: Sequence[str], after: str, place: int | None) -> tuple[int, int]:
+    """How many of the pieces of a prompt, from its beginning and from its end, are still there after an edit. Where the
+    place is known and all else stands, the edit is there, however much the new token looks like the old one."""
+    if place is not None:
+        before, behind = "".join(texts[:place]), "".join(texts[place + 1 :])
+        if len(before) + len(behind) <= len(after) and after.startswith(before) and after.endswith(behind):
+            return place, len(texts) - place - 1
+    first, at = 0, 0
+    while first < len(texts) and after.startswith(texts[first], at):
+        at += len(texts[first])
         first += 1
-    swap = place is not None and step.accepted is not None and step.accepted.kind is Kind.SWAP
-    most = len(pieces) - first - (swap and first < len(pieces))
-    last, end = 0, len(text)
-    while last < most and end - len(pieces[-1 - last].text) >= at and text.endswith(pieces[-1 - last].text, 0, end):
-        end -= len(pieces[-1 - last].text)
+    last, end = 0, len(after)
+    while last < len(texts) - first and end - len(texts[-1 - last]) >= at and after.endswith(texts[-1 - last], 0, end):
+        end -= len(texts[-1 - last])
         last += 1
     return first, last
 
 
-def _cut(middle: str, step: Step) -> list[str]:
-    """What was put in: one token of a swap, else its words."""
-    swap = step.accepted is not None and step.accepted.kind is Kind.SWAP
-    return ([middle] if middle else []) if swap else words(middle)
+def between(texts: Sequence[str], after: str, first: int, last: int) -> str:
+    """What stands after the edit between the pieces that were kept."""
+    start, end = len("".join(texts[:first])), len("".join(texts[len(texts) - last :]))
+    return after[start : len(after) - end]

@@ -138,10 +138,11 @@ class Tuning:
         return [step for step in self.steps if step.prompt != step.before]
 
     def name(self, prompt: str) -> str:
-        """A prompt by the last step that made it."""
+        """A prompt by the last step that made it, or else tried it."""
         if prompt == self.initial:
             return "initial"
         made = [step.number for step in self.accepted if step.prompt == prompt]
+        made = made or [step.number for step in self.steps if any(each.prompt == prompt for each in step.tried)]
         return f"step {made[-1]}" if made else "a prompt"
 
     def judged(self) -> list[Judged]:
@@ -175,6 +176,8 @@ def read_tuning(path: str | os.PathLike[str]) -> Tuning:
     initial: str = settings["initial"]
     steps: list[Step] = []
     for number, line in enumerate(store.lines(STEPS), 1):
+        if number == 1:
+            initial = _made(partial(_asked, initial), line, (store.path / STEPS, number))
         before, spent = (steps[-1].prompt, steps[-1].spent) if steps else (initial, Spent())
         steps.append(_made(partial(_step, before, spent), line, (store.path / STEPS, number)))
     if not steps:
@@ -193,6 +196,11 @@ def _made(make: Callable[[Json], T], data: Json, at: tuple[Path, int]) -> T:
         return make(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(str(at[0]), at[1], str(error), "what poise tune writes") from error
+
+
+def _asked(initial: str, data: Json) -> str:
+    """The initial prompt as the first step asked it, its slots filled."""
+    return _text(data["prompt"]) if data.get("accepted") is None else "".join(data.get("tokens", ())) or initial
 
 
 def _step(before: str, spent: Spent, data: Json) -> Step:

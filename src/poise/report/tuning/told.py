@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from poise.evals.stats import wilson
 from poise.report import words
+from poise.report.tuning.lineage import between, kept, place_of
+from poise.report.tuning.lineage import words as cut
 from poise.report.tuning.picks import Contest, contest
 from poise.report.tuning.read import Step, Tried, Tuning
 from poise.report.words import Verdict
-from poise.tune.shortlist import Kind
 
-_DID = {Kind.DELETE: "left out", Kind.STOP: "and all behind it left out"}
 _SURE = 0.05
 _WON = {
     Verdict.BETTER: ("more races won", "The {} wins more races than chance."),
@@ -23,7 +23,6 @@ _GAINED = {
     Verdict.WORSE: ("smaller gains", "Edits of the {} gain less."),
     Verdict.OPEN: ("no difference shown", "That edits of the {} gain more is not shown."),
 }
-_CHIP = {Kind.DELETE: "∅", Kind.STOP: "∅ …"}
 
 
 def token(step: Step) -> str | None:
@@ -33,32 +32,25 @@ def token(step: Step) -> str | None:
     return _quoted(step.tokens[step.place])
 
 
-def put(step: Step, each: Tried) -> str | None:
-    """What an edit put in place of that token; None where it is not known."""
-    if step.place is None or token(step) is None:
-        return None
-    before, behind = "".join(step.tokens[: step.place]), "".join(step.tokens[step.place + 1 :])
-    start, end = len(before), len(each.prompt) - len(behind)
-    whole = start <= end and each.prompt.startswith(before) and each.prompt.endswith(behind)
-    return each.prompt[start:end] if whole else None
+def change(step: Step, each: Tried) -> tuple[list[str], str]:
+    """The tokens (words, where those were not recorded) that an edit took out, and what it put in."""
+    whole = "".join(step.tokens) == step.before
+    texts = list(step.tokens) if whole else cut(step.before)
+    first, last = kept(texts, each.prompt, place_of(step, each, texts))
+    return texts[first : len(texts) - last], between(texts, each.prompt, first, last)
 
 
 def edit(step: Step, each: Tried) -> str:
     """An edit in a few words: what stood there, and what was tried instead."""
-    old, new = token(step), put(step, each)
-    if old is None:
-        return words.cut(each.prompt, 88)
-    if each.kind in _DID:
-        return f"{old} {_DID[each.kind]}"
-    return f"{old} replaced" if new is None else f"{old} → {_quoted(new)}"
+    out, put = change(step, each)
+    old, new = _quoted("".join(out)), _quoted(put)
+    return f"{old} → {new}" if out and put else f"{old} left out" if out else f"{new} put in"
 
 
 def chip(step: Step, each: Tried) -> str:
     """The same in a word or two, for where the token is named already."""
-    if each.kind in _CHIP:
-        return _CHIP[each.kind]
-    new = put(step, each)
-    return words.cut(each.prompt if new is None else _shown(new), 24) or "·"
+    out, put = change(step, each)
+    return _shown(put) if put else "∅" if len(out) < 2 else "∅ …"
 
 
 def standing(each: Tried) -> str:
@@ -142,10 +134,11 @@ def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' if n != 1 else ''}"
 
 
-def _quoted(token: str) -> str:
-    return f"“{_shown(token)}”"
+def _quoted(text: str) -> str:
+    return f"“{_shown(text, 88)}”"
 
 
-def _shown(token: str) -> str:
-    """A token without the space around it, on one line."""
-    return words.clean(token.strip() or token).replace("\n", "⏎")
+def _shown(text: str, most: int = 24) -> str:
+    """Text without the space around it, on one line of at most so many characters."""
+    line = words.clean(text.strip() or text).replace("\n", "⏎")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
