@@ -9,7 +9,7 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory written by `poise bench`.")],
+    run: Annotated[Path, typer.Argument(help="A run directory written by `poise bench` or `poise tune`.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; the run directory itself by default.")] = None,
     png: Annotated[bool, typer.Option(help="Write the frontier, and how accuracy scales, as PNGs.")] = True,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files.")] = True,

@@ -3,7 +3,6 @@ engines whose weights cannot be had, by reflection. The work is that of `poise.t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from poise.tune.estimate import Estimate
     from poise.tune.facade import Optimizer
     from poise.tune.headroom import Headroom
-    from poise.tune.optimizer import Progress
 
 _PROMPT = "The text to begin with, behind the question. [zero-shot chain of thought]"
 _ENGINE = "An engine with weights: torch, or torch:MODEL; any engine with --by gepa."
@@ -64,8 +62,9 @@ def tune(
     poise tune --task my.jsonl --by gepa --engine http://localhost:8000/v1 --model MODEL --calls 3000 --headroom
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
-    RUN/prompt.md is the prompt, for --prompt; RUN/steps.jsonl says what was tried. With --shorter, {n} in a prompt
-    ("Use at most {n} words.") is a number that is searched; --pick chooses from what came of it, then and later.
+    RUN/prompt.md is the prompt, for --prompt; RUN/report.html shows what was tried (poise report RUN, at any time).
+    With --shorter, {n} in a prompt ("Use at most {n} words.") is a number that is searched; --pick chooses from what
+    came of it, then and later.
     """
     from poise.evals.tasks import load_task
     from poise.tune.facade import Optimizer
@@ -80,7 +79,7 @@ def tune(
     if headroom:
         _tell_before(made, prompt, items)
     else:
-        _tell(resumable(made.acompile(prompt, trainset=items[0], valset=items[1], watch=_watch()), run))
+        _tell(resumable(_compiled(made, prompt, items), run))
 
 
 def _budget(calls: int | None, tokens: int | None, minutes: float | None, seconds: float) -> TuneBudget:
@@ -114,17 +113,15 @@ def _items(task: Task, asked: tuple[str, int, int], seed: int) -> tuple[list[Ite
     return items[:learn], items[learn:]
 
 
-def _watch() -> Callable[[Progress], None]:
-    """Tells every step on standard error."""
-    from rich.console import Console
+async def _compiled(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> Compiled:
+    """What the search comes to, behind a bar; the engine is there before the bar is."""
+    from poise.tune.facade import opened
+    from poise.tune.progress_bar import TuneBar
 
-    console = Console(stderr=True)
-
-    def watch(progress: Progress) -> None:
-        share = progress.spent / progress.ceiling
-        console.print(f"{share:4.0%} step {progress.step}: {progress.prompt!r}", highlight=False, markup=False)
-
-    return watch
+    learn, judge = items
+    async with opened(made.engine) as live:
+        with TuneBar(made.beginning(prompt)) as watch:
+            return await replace(made, engine=live).acompile(prompt, trainset=learn, valset=judge, watch=watch)
 
 
 def _tell_before(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> None:
@@ -161,3 +158,16 @@ def _tell(found: Compiled) -> None:
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
     typer.echo(f"{found.path}: {found.picked.name!r}" if found.picked.name != found.best else found.path)
+    _draw(found.path.parent)
+
+
+def _draw(run: Path) -> None:
+    """The page of the run; a missing package, or a run without a step, is no reason to fail after all that work."""
+    from poise.errors import ConfigError, DataError
+    from poise.report import write
+
+    try:
+        for path in write(run, tensorboard=False):
+            typer.echo(path)
+    except (ConfigError, DataError) as missing:
+        typer.secho(f"no page: {missing}", err=True)

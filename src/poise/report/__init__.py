@@ -8,13 +8,19 @@ from pathlib import Path
 def write(
     run: Path, out: Path | None = None, *, html: bool = True, png: bool = True, tensorboard: bool = True
 ) -> list[Path]:
-    """Write the report of a run directory into `out` (by default the run directory itself): report.html, frontier.png,
-    scaling.png where some strategy was run at two budgets, and tensorboard/<arm>/. Returns what was written.
+    """Write the report of a run directory into `out` (by default the run directory itself). Of a benchmark:
+    report.html, frontier.png, scaling.png where some strategy was run at two budgets, and tensorboard/<arm>/; of an
+    optimisation: report.html, frontier.png where a prompt was judged, and tensorboard/. Returns what was written.
 
     Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing."""
     from poise.report.read import read
     from poise.report.scaling import scalings
+    from poise.report.tuning.read import is_tuning
 
+    if is_tuning(run):
+        from poise.report.tuning import write as write_tuning
+
+        return write_tuning(Path(run), Path(run) if out is None else out, html=html, png=png, tensorboard=tensorboard)
     reading = read(run)
     scaled = scalings(reading) if html or png else []
     folder = Path(run) if out is None else out

@@ -39,13 +39,17 @@ def plotly_objects() -> go:
 
 def frontier(summary: Summary, axis: Axis, looks: dict[str, Look]) -> go.Figure:
     """Accuracy against one cost: every arm with both intervals, the staircase and the hull."""
+    return cloud(points(summary, axis), axis, looks)
+
+
+def cloud(line: Sequence[Point], axis: Axis, looks: dict[str, Look]) -> go.Figure:
+    """The same of any points, by rising cost, that have a look; texts longer than their look's label are shown too."""
     go = plotly_objects()
-    line = points(summary, axis)
     left, right = span(line)
     low, high = _heights(line)
     figure = go.Figure()
     for xs, ys, name, dash in (
-        (*hull(line), "random mix of arms", "dot"), (*stairs(line, 10**right), "frontier", "solid"),
+        (*hull(line), "random mix of two", "dot"), (*stairs(line, 10**right), "frontier", "solid"),
     ):  # fmt: skip
         stroke = {"color": "var(--ink)" if dash == "solid" else "var(--muted)", "width": 1.5, "dash": dash}
         figure.add_scatter(x=xs, y=ys, mode="lines", name=name, line=stroke, hoverinfo="skip")
@@ -140,7 +144,7 @@ def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figu
         look = looks[arm.arm]
         figure.add_scatter(
             x=[b.confidence for b in arm.bins], y=[b.accuracy.mean for b in arm.bins],
-            error_y=_whisker([b.accuracy for b in arm.bins], look.colour, 1), mode="lines+markers",
+            error_y=whisker([b.accuracy for b in arm.bins], look.colour, 1), mode="lines+markers",
             name=f"{_name(look)} (ECE {100 * arm.error:.1f})", visible=True if index < 3 else "legendonly",
             marker={"size": [6 + 22 * math.sqrt(b.n / arm.n) for b in arm.bins], "color": look.colour},
             line={"color": look.colour, "width": 1.5, "dash": look.dash}, customdata=[b.n for b in arm.bins],
@@ -155,15 +159,16 @@ def calibration(found: Sequence[Reliability], looks: dict[str, Look]) -> go.Figu
 def _arm(point: Point, axis: Axis, look: Look) -> go.Scatter:
     opacity = 1.0 if point.on_frontier else 0.42
     cost = words.si(point.cost.mean, "FLOP") if axis is Axis.FLOPS else _unit(axis, point.cost.mean)
+    whole = "" if point.arm == look.label else f"<br>{html.escape(words.cut(point.arm, 88), quote=False)}"
     about = (
-        f"<b>{_name(look)}</b><br>{words.percent(point.accuracy.mean)} {words.bracket(point.accuracy, 100)}<br>"
+        f"<b>{_name(look)}</b>{whole}<br>{words.percent(point.accuracy.mean)} {words.bracket(point.accuracy, 100)}<br>"
         f"{cost}{'' if point.on_frontier else '<br>dominated'}"
     )
     return plotly_objects().Scatter(
         x=[point.cost.mean], y=[point.accuracy.mean], mode="markers", name=_name(look), text=[about],
         hovertemplate="%{text}<extra></extra>", opacity=opacity,
         marker={"size": 13, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1}},
-        error_x=_whisker([point.cost], look.colour, 1.5), error_y=_whisker([point.accuracy], look.colour, 1.5),
+        error_x=whisker([point.cost], look.colour, 1.5), error_y=whisker([point.accuracy], look.colour, 1.5),
     )  # fmt: skip
 
 
@@ -174,7 +179,7 @@ def _measured(found: Sequence[Measured], axis: Axis, look: Look) -> go.Scatter:
         text=[f"<b>{html.escape(words.cut(p.arm, 44), quote=False)}</b><br>{words.percent(p.accuracy.mean)} "
               f"{words.bracket(p.accuracy, 100)}<br>{amount(p.cost, axis)}, n = {p.n}" for p in found],
         marker={"size": 11, "symbol": look.symbol, "color": look.colour, "line": {"color": "var(--card)", "width": 1}},
-        error_y=_whisker([p.accuracy for p in found], look.colour, 1.5),
+        error_y=whisker([p.accuracy for p in found], look.colour, 1.5),
     )  # fmt: skip
 
 
@@ -188,7 +193,7 @@ def _knees(one: Scaling, axis: Axis, look: Look) -> list[go.Scatter]:
         plotly_objects().Scatter(
             x=[one.knee.cost], y=[one.curve.at(one.knee.cost)], mode="markers", legendgroup="knee", name="knee",
             marker={"size": 15, "symbol": "line-ns-open", "color": "var(--ink)", "line": {"width": 3}},
-            error_x=_whisker([across], "var(--ink)", 1), showlegend=False, hovertemplate="%{text}<extra></extra>",
+            error_x=whisker([across], "var(--ink)", 1), showlegend=False, hovertemplate="%{text}<extra></extra>",
             text=[f"{_name(look)}<br>knee {amount(one.knee.cost, axis)}"],
         )
     ]  # fmt: skip
@@ -215,7 +220,8 @@ def _axes(figure: go.Figure, axis: Axis, across: tuple[float, float], up: tuple[
     figure.update_yaxes(range=up, title="accuracy", tickformat=".1~%")
 
 
-def _whisker(intervals: Sequence[Interval], colour: str, thickness: float) -> dict[str, object]:
+def whisker(intervals: Sequence[Interval], colour: str, thickness: float) -> dict[str, object]:
+    """Error bars from intervals, without caps."""
     return {
         "type": "data", "symmetric": False, "color": colour, "thickness": thickness, "width": 0,
         "array": [i.high - i.mean for i in intervals], "arrayminus": [i.mean - i.low for i in intervals],

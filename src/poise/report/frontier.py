@@ -60,7 +60,10 @@ def points(summary: Summary, axis: Axis) -> list[Point]:
 
 def stairs(line: Sequence[Point], right: float) -> tuple[list[float], list[float]]:
     """The frontier as a staircase up to the cost `right`: the best accuracy that each budget buys with one arm."""
-    best = [point for point in line if point.on_frontier]
+    best: list[Point] = []
+    for point in line:
+        if point.on_frontier and not (best and point.accuracy.mean <= best[-1].accuracy.mean):
+            best.append(point)
     costs = [cost for point, following in pairwise(best) for cost in (point.cost, following.cost)]
     xs = [cost.mean for cost in costs] + ([best[-1].cost.mean, right] if best else [])
     ys = [accuracy for point in best for accuracy in (point.accuracy.mean,) * 2]

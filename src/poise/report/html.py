@@ -18,6 +18,7 @@ from poise.report import figures, sections
 from poise.report.calibration import reliability
 from poise.report.examples import examples
 from poise.report.frontier import Axis, axes, main_axis
+from poise.report.headed import Headed
 from poise.report.markup import Html, el, join
 from poise.report.palette import looks
 from poise.report.read import Reading
@@ -112,7 +113,7 @@ def _body(reading: Reading, charts: Mapping[str, str], scaled: Sequence[Scaling]
     return join(parts, "\n")
 
 
-def head(reading: Reading, title: str, eyebrow: str) -> list[Html]:
+def head(reading: Headed, title: str, eyebrow: str) -> list[Html]:
     """The top of a page about a run."""
     return [
         el("p", eyebrow, class_="eyebrow"),

@@ -12,6 +12,7 @@ from poise.evals.scaling import Measured, Scaling
 from poise.report import words
 from poise.report.axes import INK, LINE, MUTED, framed, whiskers
 from poise.report.frontier import Axis, Point, hull, main_axis, points, span, stairs, ticks
+from poise.report.headed import Headed
 from poise.report.labels import Box, along, place
 from poise.report.palette import Look, looks
 from poise.report.read import Reading
@@ -33,8 +34,16 @@ def write_png(reading: Reading, out: Path, width: int = 1600, height: int = 1000
     line = points(reading.summary, axis)
     if not line:
         raise ConfigError("png", "an arm without any cost", "arms whose tokens or FLOPs are known")
-    with _sheet(reading, out, width, height) as axes:
-        _draw(axes, line, axis, looks(arm.arm for arm in reading.summary.arms))
+    return draw(reading, line, axis, looks(arm.arm for arm in reading.summary.arms), out, (width, height))
+
+
+def draw(
+    about: Headed, line: Sequence[Point], axis: Axis, drawn: dict[str, Look], out: Path,
+    size: tuple[int, int] = (1600, 1000),
+) -> Path:  # fmt: skip
+    """The same of any points, at least one, by rising cost, that have a look. ConfigError: matplotlib is missing."""
+    with _sheet(about, out, *size) as axes:
+        _draw(axes, line, axis, drawn)
     return out
 
 
@@ -46,7 +55,7 @@ def write_scaling_png(reading: Reading, out: Path, scaled: Sequence[Scaling]) ->
 
 
 @contextlib.contextmanager
-def _sheet(reading: Reading, out: Path, width: int, height: int) -> Iterator[Axes]:
+def _sheet(reading: Headed, out: Path, width: int, height: int) -> Iterator[Axes]:
     """A picture with its titles, saved when it has been drawn."""
     try:
         import matplotlib
@@ -66,7 +75,7 @@ def _sheet(reading: Reading, out: Path, width: int, height: int) -> Iterator[Axe
         figure.savefig(out, metadata={"Software": "Poise"})
 
 
-def _titles(figure: Figure, reading: Reading) -> None:
+def _titles(figure: Figure, reading: Headed) -> None:
     about = " · ".join((*reading.about, *reading.notes))
     _fit(figure, figure.text(0.02, 0.945, reading.title, fontweight="bold", va="center"), (26, 22, 19))
     _fit(figure, figure.text(0.02, 0.895, about, color=MUTED, va="center"), (15, 13))

@@ -21,28 +21,28 @@ _SWITCH = {
 
 def card(title: str, caption: str, *inside: str | None) -> Html:
     """A titled card."""
-    return el("section", el("h2", title), el("p", caption, class_="caption"), *inside, class_="card")
+    return el("section", el("h2", title), el("p", kept_together(caption), class_="caption"), *inside, class_="card")
 
 
 def tiles(summary: Summary) -> Html:
     """Headline numbers."""
     best = max(summary.arms, key=lambda arm: (arm.accuracy.mean, -arm.cost(summary.cost).mean))
     arms = {arm.arm: arm for arm in summary.arms}
-    found = [_tile("Most accurate arm", words.percent(best.accuracy.mean), _about(best.accuracy, best.arm))]
+    found = [tile("Most accurate arm", words.percent(best.accuracy.mean), _about(best.accuracy, best.arm))]
     if summary.frontier and summary.frontier[0] != best.arm:
         cheap = arms[summary.frontier[0]]
         costs = [arm.cost(summary.cost).mean for arm in (best, cheap)]
         times = f", {costs[0] / costs[1]:.3g} times cheaper" if costs[1] else ""
         about = _about(cheap.accuracy, cheap.arm) + times
-        found.append(_tile("Cheapest arm", words.percent(cheap.accuracy.mean), about))
+        found.append(tile("Cheapest arm", words.percent(cheap.accuracy.mean), about))
     oracle = "questions that some arm got right (oracle)"
-    found.append(_tile("Reach of a perfect choice", words.percent(summary.oracle), oracle))
+    found.append(tile("Reach of a perfect choice", words.percent(summary.oracle), oracle))
     kept = (
         "gives the most accuracy for its cost"
         if len(summary.frontier) == 1
         else "give the most accuracy for their cost"
     )
-    found.append(_tile("On the frontier", f"{len(summary.frontier)} of {len(summary.arms)} arms", kept))
+    found.append(tile("On the frontier", f"{len(summary.frontier)} of {len(summary.arms)} arms", kept))
     return el("div", *found, class_="tiles")
 
 
@@ -128,13 +128,14 @@ def settings(told: Json, machine: Json) -> Html:
     return card(
         "Run it again",
         "Save the settings as again.toml. Same items, same seeds; on an engine that honours seeds, the same answers.",
-        _copied("poise bench --config again.toml --run runs/again"),
-        el("details", el("summary", "again.toml"), _copied(recipe(told))),
-        el("details", el("summary", "Environment"), _listed(machine)),
+        copied("poise bench --config again.toml --run runs/again"),
+        el("details", el("summary", "again.toml"), copied(recipe(told))),
+        el("details", el("summary", "Environment"), listed(machine)),
     )
 
 
-def _copied(text: str) -> Html:
+def copied(text: str) -> Html:
+    """Text with a button that copies it."""
     return el("div", el("code", text), el("button", "Copy", type="button", class_="copy"), class_="command")
 
 
@@ -143,7 +144,8 @@ def kept_together(text: str) -> str:
     return text.replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%").replace(" <", "\u00a0<")
 
 
-def _tile(what: str, figure: str, about: str) -> Html:
+def tile(what: str, figure: str, about: str) -> Html:
+    """One headline number."""
     return el("div", el("span", what, class_="what"), el("b", figure), el("span", about, class_="who"), class_="tile")
 
 
@@ -157,7 +159,7 @@ def _cells(arm: ArmSummary) -> list[Html]:
     return [
         el("td", el("span", class_="dot"), arm.arm, mark, failed, class_="name", data_key=arm.arm),
         el("td", words.percent(arm.accuracy.mean), el("span", words.bracket(arm.accuracy, 100), class_="range"),
-           _bar(arm.accuracy), data_key=str(arm.accuracy.mean)),
+           bar(arm.accuracy), data_key=str(arm.accuracy.mean)),
         el("td", words.percent(arm.completion.mean), data_key=str(arm.completion.mean)),
         _ranged(arm.new_tokens, words.count),
         _ranged(arm.flops, words.si),
@@ -176,7 +178,8 @@ def _ranged(cost: Interval, show: words.Show) -> Html:
     return el("td", show(cost.mean), spread, data_key=str(cost.mean))
 
 
-def _bar(share: Interval) -> Html:
+def bar(share: Interval) -> Html:
+    """A share with its interval on a line from 0 to 1."""
     places = f"--low:{share.low:.2%};--high:{share.high:.2%};--mean:{share.mean:.2%}"
     return el("span", el("i"), el("b"), class_="bar", style=places, aria_hidden="true")
 
@@ -189,8 +192,8 @@ def _heat(score: TaskScore | None) -> Html:
     return el("td", f"{100 * share:.0f} %", about, class_="cell", style=f"--heat:{60 * share:.0f}%")
 
 
-def _listed(told: Json) -> Html:
-    """Entries of entries are joined by dots."""
+def listed(told: Json) -> Html:
+    """Settings as a list; entries of entries are joined by dots."""
     pairs = (part for name, entry in _flat(told, "") for part in (el("dt", name), el("dd", el("code", entry))))
     return el("dl", *pairs)
 

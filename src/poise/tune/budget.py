@@ -50,7 +50,11 @@ class TuneBudget:
 
     def left(self, spent: Spent) -> float:
         """What may still be spent."""
-        return self.ceiling - float(getattr(spent, self.unit))
+        return self.ceiling - self.spent(spent)
+
+    def spent(self, spent: Spent) -> float:
+        """What was, in its unit."""
+        return float(getattr(spent, self.unit))
 
     def affords(self, spent: Spent, more: Spent) -> bool:
         """Whether so much more stays within it."""

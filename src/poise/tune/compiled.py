@@ -10,7 +10,7 @@ from poise.errors import ConfigError
 from poise.prompts import PromptFile
 from poise.tune.archive import Archive, Measured, Objective, Placed
 from poise.tune.emit import prompt_file
-from poise.tune.optimizer import Tuned, initial
+from poise.tune.optimizer import RESULT, Tuned, TuneDir, initial
 from poise.tune.pick import Pick
 
 FILE = "prompt.md"
@@ -63,11 +63,14 @@ class Emitted:
     task: str
     source: str
 
-    def write(self, picked: Measured, parent: str) -> Path:
-        """A prompt as a file in the folder."""
+    def write(self, picked: Measured, parent: str, rule: str) -> Path:
+        """A prompt as a file in the folder; the run's result tells by what rule it was picked. Raises StoreError."""
         path, told = self.folder / FILE, (picked, self.model, self.task)
         text = prompt_file(self.folder.name or "tuned", picked.name, parent, told, self.source)
         path.write_text(text, encoding="utf-8")
+        store = TuneDir(self.folder)
+        if result := store.read(RESULT):
+            store.write(RESULT, result | {"picked": {"prompt": picked.name, "rule": rule}})
         return path
 
 
@@ -77,7 +80,7 @@ def compiled(tuned: Tuned, objectives: tuple[Objective, ...], wish: Pick, emitte
     for one in tuned.detailed_results:
         archive.add(one)
     picked = wish.of(archive, tuned.judged_best)
-    return Compiled(tuned, archive, picked, emitted.write(picked, tuned.initial))
+    return Compiled(tuned, archive, picked, emitted.write(picked, tuned.initial, wish.told()))
 
 
 def starting(program: object) -> str:

@@ -63,7 +63,7 @@ async def evolve(
         asker.before = lambda: rounds.write(store, settings.budget, watch)
         await _searched(asker, rounds, reflection, settings)
         asker.before()
-        return await conclude(engine, problem, settings, store, rounds.searched())
+        return await conclude(engine, problem, settings, store, rounds.searched(), watch)
 
 
 def require_gepa() -> str:

@@ -208,6 +208,10 @@ class Optimizer:
             length = replace(length, phrases=load_phrases(Path(self.phrases)))
         return replace(step, shorter=length)
 
+    def beginning(self, program: str | PromptFile | object = "") -> str:
+        """The text that a search begins with, its slots filled. Raises ConfigError as `compile` does."""
+        return self._settings(program).beginning
+
     def _reflects(self, engine: Engine) -> str | Engine:
         return engine if self.reflection is None else self.reflection
 

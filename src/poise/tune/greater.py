@@ -86,7 +86,8 @@ class GreaterStepper:
         best = min([*first, *edits], key=lambda text: scores[text], default=prompt)
         tried = tuple(_tried(edit, text, told, rows[text], scores[text]) for text, edit in edits.items())
         failed = sum(bool(each.failure) for some in rows.values() for each in some)
-        return Stepped(best, edits[best] if best != prompt else None, tried, spent, failed)
+        raced = tuple(each.right for each in told)
+        return Stepped(best, edits[best] if best != prompt else None, tried, spent, failed, raced)
 
     async def _edits(
         self, prompt: str, place: int, told: Sequence[Generated], dice: random.Random, spent: Spent

@@ -1,15 +1,23 @@
-"""A step as a line of `steps.jsonl`, whatever took it, and what is read of such a line."""
+"""A step as a line of `steps.jsonl`, whatever took it, and what is read of such a line; and what came of all steps."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from poise.records import Json
 from poise.tune.budget import Spent
 from poise.tune.chain import Link
 from poise.tune.step import Stepped, Tried
 
+if TYPE_CHECKING:
+    from poise.tune.optimizer import Tuned
 
-def step_to_json(number: int, place: int | None, found: Stepped, spent: Spent) -> Json:
-    """`place`: the token that was edited; None: the whole prompt was written anew."""
+
+def step_to_json(number: int, place: int | None, found: Stepped, spent: Spent, tokens: Sequence[str] = ()) -> Json:
+    """`place`: the token that was edited; None: the whole prompt was written anew. `tokens`: of the
+    prompt before the step, as text."""
+    right, rows = found.share
     return {
         "step": number,
         "place": place,
@@ -17,6 +25,9 @@ def step_to_json(number: int, place: int | None, found: Stepped, spent: Spent) -
         "accepted": found.accepted.source.value if found.accepted else None,
         "tried": [_tried(each) for each in found.tried],
         "failed": found.failed,
+        "right": right,
+        "rows": rows,
+        "tokens": list(tokens),
         "spent": {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)},
     }
 
@@ -40,4 +51,20 @@ def _tried(tried: Tried) -> Json:
         "tokens": round(tried.tokens, 3),
         "incumbent_tokens": round(tried.against, 3),
         "score": tried.score,
+    }
+
+
+def tuned_to_json(tuned: Tuned) -> Json:
+    """The outcome, for `result.json`."""
+    return {
+        "initial": tuned.initial,
+        "best": tuned.best,
+        "shown": tuned.shown,
+        "gain": [tuned.gain.mean, tuned.gain.low, tuned.gain.high],
+        "steps": tuned.steps,
+        "prompts": [
+            {"prompt": one.name, "accuracy": one.accuracy, "tokens": one.cost, "n": len(one.right)}
+            for one in tuned.detailed_results
+        ],
+        "front": [placed.measured.name for placed in tuned.pareto_front],
     }

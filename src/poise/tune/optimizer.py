@@ -3,7 +3,7 @@
     tune.json      the settings; a run cannot go on under others
     steps.jsonl    one line a step: what was tried, what was accepted, what it cost
     dev.jsonl      one line a prompt that was judged at the end, with the outcome of every row
-    result.json    what came of it
+    result.json    what came of it, and which prompt was picked by what rule
 
 Step n depends on the seed, its number and the prompt before it alone, so a run that was killed goes on as if it had not
 been.
@@ -32,8 +32,8 @@ from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.chain import Link, on_the_front
 from poise.tune.generate import generated
-from poise.tune.lines import link, step_to_json
-from poise.tune.placing import messages
+from poise.tune.lines import link, step_to_json, tuned_to_json
+from poise.tune.placing import messages, pieces
 from poise.tune.rows import LossTerms
 from poise.tune.step import StepSettings
 from poise.tune.steppers import steps_of
@@ -61,12 +61,17 @@ class TuneDir(RunDir):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After a step: its number, the prompt, and what was spent of the budget's ceiling."""
+    """After a step: its number, the prompt, what was spent of the budget's ceiling, and how many of its `rows` the
+    prompt before it got `right`. In the end, `judged` of so many `finalists` are, and `prompt` is the next of them."""
 
     step: int
     prompt: str
     spent: float
     ceiling: float
+    right: int = 0
+    rows: int = 0
+    judged: int | None = None
+    finalists: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +193,18 @@ async def optimise(
         while _affords(budget, state, stepper.most(state.prompt)):
             began, number = time.perf_counter(), state.steps
             place = stepper.place(number, state.last, state.prompt)
+            tokens = _pieces(engine, state.prompt)
             found = await stepper.step(number, state.prompt, place)
             cost = replace(found.spent, seconds=time.perf_counter() - began)
-            line = step_to_json(number, place, found, cost)
+            line = step_to_json(number, place, found, cost, tokens)
             store.append(STEPS, line)
             state.take(line, budget.unit)
-            watch(Progress(state.steps, state.prompt, budget.ceiling - budget.left(state.spent), budget.ceiling))
+            watch(Progress(state.steps, state.prompt, budget.spent(state.spent), budget.ceiling, *found.share))
         most = most_finalists(settings.step)
         short = settings.step.shorter is not None
         texts = on_the_front(begun, state.links, most) if short else _finalists(begun, state.accepted, most)
-        return await conclude(engine, problem, settings, store, Searched(tuple(texts), state.steps, state.spent))
+        searched = Searched(tuple(texts), state.steps, state.spent)
+        return await conclude(engine, problem, settings, store, searched, watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +217,23 @@ class Searched:
 
 
 async def conclude(
-    engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, searched: Searched
+    engine: Engine,
+    problem: Problem,
+    settings: TuneSettings,
+    store: TuneDir,
+    searched: Searched,
+    watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
     """The judgement, written down: whatever found the finalists, a prompt comes out only with a gain that is shown.
-    Cost: a draw for each question that judges and each finalist that was not judged before."""
-    measured = [await _judged(engine, problem, settings, store, text) for text in searched.finalists]
-    tuned = _tuned(searched.finalists[0], measured, searched.steps, searched.spent)
-    store.write(RESULT, _tuned_to_json(tuned))
+    `watch` is told before each of them. Cost: a draw for each question that judges and each finalist that was not
+    judged before."""
+    texts, measured, budget = searched.finalists, list[Measured](), settings.budget
+    for text in texts:
+        told = Progress(searched.steps, text, budget.spent(searched.spent), budget.ceiling)
+        watch(replace(told, judged=len(measured), finalists=len(texts)))
+        measured.append(await _judged(engine, problem, settings, store, text))
+    tuned = _tuned(texts[0], measured, searched.steps, searched.spent)
+    store.write(RESULT, tuned_to_json(tuned))
     return tuned
 
 
@@ -226,6 +243,11 @@ def _affords(budget: TuneBudget, state: _State, most: Spent) -> bool:
         and budget.affords(state.spent, state.dearest)
         and budget.left(state.spent) > 0
     )
+
+
+def _pieces(engine: TorchLM, prompt: str) -> list[str]:
+    tokenizer = engine.tokenizer()
+    return pieces(tokenizer, tokenizer(prompt, add_special_tokens=False).input_ids)
 
 
 def most_finalists(step: StepSettings) -> int:
@@ -276,18 +298,3 @@ def _tuned(initial: str, measured: Sequence[Measured], steps: int, spent: Spent)
     gain = resample(columns, range(rows)).difference(0, 1, 2)
     chosen = best.name if gain.low > 0 else initial
     return Tuned(initial, chosen, gain, tuple(archive.front()), tuple(measured), steps, spent)
-
-
-def _tuned_to_json(tuned: Tuned) -> Json:
-    return {
-        "initial": tuned.initial,
-        "best": tuned.best,
-        "shown": tuned.shown,
-        "gain": [tuned.gain.mean, tuned.gain.low, tuned.gain.high],
-        "steps": tuned.steps,
-        "prompts": [
-            {"prompt": one.name, "accuracy": one.accuracy, "tokens": one.cost, "n": len(one.right)}
-            for one in tuned.detailed_results
-        ],
-        "front": [placed.measured.name for placed in tuned.pareto_front],
-    }

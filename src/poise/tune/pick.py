@@ -50,6 +50,10 @@ class Pick:
                 raise
             raise ConfigError("pick", text, ALLOWED) from None
 
+    def told(self) -> str:
+        """As `read` takes it."""
+        return f"{self.wish.value}={self.number:g}" if self.number else self.wish.value
+
     @classmethod
     def one(cls, rule: str, latency: float | None, max_drop: float | None) -> Pick:
         """By exactly one of a rule as `read` takes it, seconds and a share. Raises ConfigError."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from poise.core import Message, Role
@@ -55,3 +57,13 @@ def placed(tokenizer: Any, question: str, prompt: str) -> Placed:
     if [*before, *own, *behind] != whole:
         raise ConfigError("prompt", prompt, "text that begins and ends where tokens do, behind a line break")
     return Placed(before, own, behind)
+
+
+def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """The text of each token; joined they are the text of all. A character of several tokens stands with the last."""
+    texts = [
+        tokenizer.decode(list(ids[:end]), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        for end in range(len(ids) + 1)
+    ]
+    ends = [len(text.rstrip("\ufffd")) for text in texts[:-1]] + [len(texts[-1])]
+    return [texts[-1][start:end] for start, end in pairwise(ends)]

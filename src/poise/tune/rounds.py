@@ -42,7 +42,8 @@ class Round:
     failed: int = 0
 
     def to_json(self, number: int, before: Spent) -> Json:
-        """As a line. `before`: what was spent before it."""
+        """As a line. `before`: what was spent before it. What it raced is not told: that is of a prompt of the pool,
+        which need not be the best."""
         now, tried = self.spent, tuple[Tried, ...]()
         edit = Edit(Kind.REWRITE, 0, Source.REFLECTION, text=self.proposed)
         if self.proposed is not None:
@@ -70,8 +71,7 @@ class Rounds:
         for number in range(max(self._written, there), len(rounds)):
             before = rounds[number - 1].spent if number else Spent()
             store.append(STEPS, rounds[number].to_json(number, before))
-            spent = budget.ceiling - budget.left(rounds[number].spent)
-            watch(Progress(number + 1, rounds[number].best, spent, budget.ceiling))
+            watch(Progress(number + 1, rounds[number].best, budget.spent(rounds[number].spent), budget.ceiling))
         self._written = max(there, len(rounds))
 
     def searched(self) -> Searched:

@@ -71,13 +71,20 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Stepped:
     """What a step found: the prompt after it (the same where nothing was surely better), what was tried, and what it
-    cost. `failed`: answers that failed; they count as wrong on both sides."""
+    cost. `failed`: answers that failed; they count as wrong on both sides. `raced`: whether the prompt that the step
+    began with got the rows of the race right (none: not told)."""
 
     prompt: str
     accepted: Edit | None
     tried: tuple[Tried, ...]
     spent: Spent
     failed: int
+    raced: tuple[bool, ...] = ()
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """How many of the race's rows that prompt got right, and how many there were."""
+        return sum(self.raced), len(self.raced)
 
 
 class Stepper:
@@ -120,15 +127,11 @@ class Stepper:
         rows, failed = await self._race(prompt, texts, dice, spent)
         best = self._winner(rows[prompt], {text: rows[text] for text in texts})
         told = tuple(
-            Tried(
-                edit,
-                text,
-                standing(rights(rows[prompt]), rights(rows[text])),
-                *means(rows[prompt], rows[text]),
-            )
+            Tried(edit, text, standing(rights(rows[prompt]), rights(rows[text])), *means(rows[prompt], rows[text]))
             for text, edit in texts.items()
         )
-        return Stepped(best or prompt, texts[best] if best else None, told, spent, failed)
+        raced = tuple(rights(rows[prompt]))
+        return Stepped(best or prompt, texts[best] if best else None, told, spent, failed, raced)
 
     def _texts(self, prompt: str, edits: Sequence[Edit]) -> dict[str, Edit]:
         """What the edits make of the prompt, as far as that can be asked; of edits that make the same, the first."""

@@ -27,6 +27,11 @@ def task(tmp_path):
     return path
 
 
+def told_of(run):
+    """The page of a run."""
+    return (run / "report.html").read_text()
+
+
 def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
     words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on.")
     words += ("--learn", 6, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run")
@@ -35,6 +40,8 @@ def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
     found = prompts.load(str(tmp_path / "run" / "prompt.md"))
     assert found.render(Request.ask("What?"))[0].text == "What?\nGo on."
     assert [one.n for one in found.measured] == [4]
+    assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
+    assert str(tmp_path / "run" / "report.html") in told
     steps = (tmp_path / "run" / "steps.jsonl").read_text().splitlines()
     assert len(output_of(app, *words, "--calls", 120)) > 0
     assert (tmp_path / "run" / "steps.jsonl").read_text().splitlines()[: len(steps)] == steps
@@ -49,9 +56,11 @@ def test_shorter_answers_are_looked_for_and_a_prompt_is_picked(task, tmp_path):
     assert "no gain shown" in output_of(app, *words)
     steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
     assert {"number", "insert"} <= {each["kind"] for step in steps for each in step["tried"]}
+    assert "by the rule best: the most accurate one with a gain that is shown" in told_of(tmp_path / "run")
     told = output_of(app, *words, "--pick", "knee")
     assert (tmp_path / "run" / "prompt.md").exists()
     assert "prompt.md" in told
+    assert "by the rule knee: where more tokens begin to buy little" in told_of(tmp_path / "run")
     with pytest.raises(ConfigError, match="seconds or more"):
         output_of(app, *words, "--pick", "latency=1e-9")
 
@@ -63,6 +72,19 @@ def test_steps_as_published(task, tmp_path):
     steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
     assert [step["place"] for step in steps] == list(range(len(steps)))
     assert len(steps) == 2
+    assert [step["rows"] for step in steps] == [5, 5]
+    assert "No step raced picks of the gradient against picks at random" in told_of(tmp_path / "run")
+
+
+def test_a_run_ends_well_without_the_package_that_draws(task, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on.")
+    outcome = outcome_of(
+        app, *words, "--learn", 6, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run", "--calls", 60
+    )
+    assert outcome.exit_code == 0
+    assert "poise[report]" in outcome.stderr
+    assert (tmp_path / "run" / "prompt.md").exists()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +125,7 @@ def test_reflection_tunes_for_an_engine_without_weights(task, tmp_path):
     told = output_of(app, *words, "--calls", 40)
     assert "no gain shown" in told
     assert "2507.19457" in prompts.load(str(tmp_path / "run" / "prompt.md")).source
+    assert "edits were chosen by: gepa" in told_of(tmp_path / "run")
     calls = (tmp_path / "run" / "calls.jsonl").read_text()
     output_of(app, *words, "--calls", 80)
     assert (tmp_path / "run" / "calls.jsonl").read_text().startswith(calls)

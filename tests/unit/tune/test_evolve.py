@@ -54,8 +54,11 @@ async def test_it_finds_the_prompt_that_helps_and_shows_the_gain(tmp_path):
     assert tuned.gain.mean == pytest.approx(0.7, abs=0.2)
     assert tuned.detailed_results[0].name == START
     rows = lines(tmp_path / "run" / STEPS)
-    assert tuned.steps == len(rows) == len(seen)
+    judging = [one for one in seen if one.judged is not None]
+    assert [one.prompt for one in judging] == [one.name for one in tuned.detailed_results]
+    assert tuned.steps == len(rows) == len(seen) - len(judging)
     assert seen[-1].spent <= 120
+    assert {(row["right"], row["rows"], len(row["tokens"])) for row in rows} == {(0, 0, 0)}
     assert "reflection" in [row["accepted"] for row in rows]
     proposed = {tried["prompt"] for row in rows for tried in row["tried"]}
     assert proposed <= {GOOD, BAD}

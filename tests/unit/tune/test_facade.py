@@ -44,7 +44,7 @@ def test_compile_gives_a_prompt_its_file_and_the_front(tmp_path):
     point = next(each for each in found.pareto_front if each.measured.name == GOOD)
     assert point.accuracy.low <= point.measured.accuracy <= point.accuracy.high
     assert point.tokens.low < point.tokens.high
-    assert len(seen) == found.tuned.steps
+    assert len(seen) == found.tuned.steps + len(found.detailed_results)
     file = prompts.load(str(found.path))
     assert file.render(Request.ask("What?"))[0].text == f"What?\n{GOOD}"
     assert "2507.19457" in file.source
@@ -93,6 +93,8 @@ def test_shorter_answers_are_looked_for_as_the_command_does(engine, task, tmp_pa
     found = asyncio.run(made.acompile("Use at most {n} words.", **given))
     assert found.tuned.initial == "Use at most 50 words."
     assert found.picked.name == found.pick("knee")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["best"], result["picked"]) == (found.best, {"prompt": found.picked.name, "rule": "knee"})
     told = json.loads((tmp_path / "run" / "tune.json").read_text())
     assert told["terms"]["stop_weight"] > 0
     assert told["step"]["shorter"]["phrases"]["phrases"] == ["Be brief.", "Use at most {n} words."]

@@ -43,11 +43,29 @@ def without_time(rows):
 async def test_it_steps_while_the_budget_affords_the_next(engine, task, tmp_path):
     seen = []
     result = await run(engine, task, tmp_path / "run", TuneBudget(calls=30), watch=seen.append)
+    judging = [one for one in seen if one.judged is not None]
+    assert [(one.prompt, one.judged, one.finalists) for one in judging] == [
+        (measured.name, place, len(judging)) for place, measured in enumerate(result.detailed_results)
+    ]
+    seen = seen[: -len(judging)]
     assert result.steps == len(steps(tmp_path / "run")) == len(seen) >= 2
     assert result.spent.calls <= 30
     assert [one.step for one in seen] == list(range(1, result.steps + 1))
     assert (seen[-1].spent, seen[-1].ceiling) == (result.spent.calls, 30)
     assert [row["place"] for row in steps(tmp_path / "run")[:2]] == [0, 1]
+
+
+async def test_a_step_tells_how_its_prompt_did_and_of_which_tokens_it_is(engine, task, tmp_path):
+    seen = []
+    await run(engine, task, tmp_path / "run", TuneBudget(calls=30), watch=seen.append)
+    told = steps(tmp_path / "run")
+    before = PROMPT
+    for row, progress in zip(told, seen, strict=False):
+        assert "".join(row["tokens"]) == before
+        assert row["place"] < len(row["tokens"])
+        assert 0 <= row["right"] <= row["rows"] == max(each["rows"] for each in row["tried"]) > 0
+        assert (progress.right, progress.rows) == (row["right"], row["rows"])
+        before = row["prompt"]
 
 
 async def test_a_model_that_cannot_gain_keeps_its_prompt(engine, task, tmp_path):
@@ -88,6 +106,8 @@ async def test_the_published_way_goes_from_place_to_place_and_is_never_above_its
     assert result.spent.calls <= 170
     assert {each["source"] for row in found for each in row["tried"]} == {"gradient"}
     assert all(each["score"] > 0 and each["rows"] == 8 for row in found for each in row["tried"])
+    assert all(0 <= row["right"] <= row["rows"] == 8 for row in found)
+    assert all(row["place"] <= len(row["tokens"]) for row in found)
 
 
 async def test_a_budget_below_one_step_is_refused_before_anything_is_asked(engine, task, tmp_path):

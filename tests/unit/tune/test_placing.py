@@ -1,12 +1,14 @@
 """A prompt behind a question: taken apart, and the same when put together."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_lm import tokenizer
 
 from poise.errors import ConfigError
 from poise.models.turns import prompt_ids
 from poise.tune.labels import Label
-from poise.tune.placing import messages, placed
+from poise.tune.placing import messages, pieces, placed
 
 
 def test_the_parts_are_the_whole():
@@ -44,3 +46,18 @@ def test_a_stop_is_counted_from_the_prompt():
 def test_no_prompt_is_refused(prompt):
     with pytest.raises(ConfigError, match="prompt"):
         placed(tokenizer(), "3?", prompt)
+
+
+@settings(max_examples=30)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
+def test_pieces_are_the_text(text):
+    words = tokenizer()
+    ids = words(text, add_special_tokens=False).input_ids
+    found = pieces(words, ids)
+    assert len(found) == len(ids)
+    assert "".join(found) == words.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def test_a_character_of_several_tokens_stands_with_the_last():
+    words = tokenizer()
+    assert pieces(words, words("aé€", add_special_tokens=False).input_ids) == ["a", "", "é", "", "", "€"]
