@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,13 @@ class Told:
     rows: list[Judged]
 
 
-def questions(recipe: Recipe, limit: int) -> dict[str, list[Any]]:
+def questions(recipe: Recipe, limit: int, only: str) -> dict[str, list[Any]]:
     """Of each set the first `limit` that the recipe's training has not seen."""
     learnt = [example.question for example in examples_of(recipe, {}).training]
     found = {}
     for name, source in SETS.items():
+        if not re.search(only, name):
+            continue
         asked = examples_of(Recipe(sources=(source, Source("chain_sum", 1))), {}).validation
         found[name] = without(asked, learnt)[:limit]
     return found
@@ -118,7 +121,8 @@ if __name__ == "__main__":
     words.add_argument("runs", type=Path, nargs="+", help="folders of trainings, the one that thinks first")
     words.add_argument("--recipe", default="quiet-star", help="whose examples are not asked for")
     words.add_argument("--limit", type=int, default=500, help="questions of a set at most")
+    words.add_argument("--only", default="", help="sets whose name matches this regular expression")
     given = words.parse_args()
-    asked_of = questions(read_recipe(given.recipe), given.limit)
+    asked_of = questions(read_recipe(given.recipe), given.limit, given.only)
     found_by = [each for run in given.runs for each in told_by(run, asked_of)]
     Console(width=150).print(shown(found_by))
