@@ -61,7 +61,7 @@ async def measured(model: str, learn: int) -> list[Figure]:
         told, answering = await timed(asking.answers([item for item, _ in parts], prompt, 1, spent))
         rows = await asking.rows(parts, prompt, told, spent)
         _, sloping = await timed(asking.slopes(rows, ids, 1, proposed.tokens, spent))
-        stepped, whole = await timed(Stepper(engine, task, items, settings, terms).step(1, prompt, 1))
+        stepped, whole = await timed(Stepper(asking, settings).step(1, prompt, 1))
         kept, again = ways(engine.model(), asking, prompt, proposed.tokens)
     finally:
         await engine.aclose()

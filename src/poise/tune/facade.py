@@ -104,10 +104,9 @@ class Optimizer:
     ) -> Compiled:
         """Search, judge, and give the best prompt with a gain that is shown, or the one to begin with; its file is that
         of `pick`, which raises ConfigError where no prompt can be it (once more with another pick asks nothing anew).
-        `program`: the
-        text to begin with, a prompt file of Poise, or a program whose `signature.instructions` are it (dspy.Predict);
-        zero-shot chain of thought if empty. `trainset`, `valset`: dspy's examples, mappings or Items with question and
-        answer; without a valset half of the trainset judges. `watch` is told after every step."""
+        `program`: the text to begin with, a prompt file of Poise, or a program whose `signature.instructions` are it
+        (dspy.Predict); zero-shot chain of thought if empty. `trainset`, `valset`: dspy's examples, mappings or Items
+        with question and answer; without a valset half of the trainset judges. `watch` is told after every step."""
         problem, settings = self._asked(program, trainset, valset)
         async with opened(self.engine) as engine:
             if self.by == GEPA:

@@ -16,6 +16,7 @@ from poise.errors import EngineError, ScorerError
 from poise.evals.rows import Item
 from poise.evals.tasks import Task
 from poise.seams import Engine
+from poise.tune.lengths import Outcome
 
 _AT_ONCE = 64
 _SAID = 200  # characters kept of what went wrong
@@ -36,6 +37,11 @@ class Generated:
     failure: str = ""
     value: Value | None = None
     away: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """What races count of it."""
+        return Outcome(self.right, self.tokens, bool(self.failure))
 
 
 @runtime_checkable

@@ -13,22 +13,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from poise.errors import ConfigError
-from poise.evals.rows import Item
-from poise.evals.tasks import Task
 from poise.tune.asking import Asking
 from poise.tune.budget import Spent
 from poise.tune.generate import Generated
-from poise.tune.lengths import Outcome, means
+from poise.tune.lengths import means
 from poise.tune.race import standing
-from poise.tune.rows import LossTerms
 from poise.tune.shortlist import Edit, Kind, Source
 from poise.tune.step import Stepped, StepSettings, Tried
-
-if TYPE_CHECKING:
-    from poise.engines.torch_lm import TorchLM
 
 RIVALS = 3
 """Candidates that are asked again."""
@@ -40,17 +33,8 @@ class GreaterStepper:
     """The same face as `poise.tune.step.Stepper`. Of the settings, `rows` is how many questions propose; all of them
     tell the gradient and decide. Cost of a step: about four greedy answers to every question."""
 
-    def __init__(
-        self,
-        engine: TorchLM,
-        task: Task,
-        items: Sequence[Item],
-        settings: StepSettings,
-        terms: LossTerms,
-        seed: int = 0,
-    ) -> None:
-        self._asking = Asking(engine, task, items, settings.sampling, terms, slopes=True)
-        self._settings, self._seed = settings, seed
+    def __init__(self, asking: Asking, settings: StepSettings, seed: int = 0) -> None:
+        self._asking, self._settings, self._seed = asking, settings, seed
 
     def most(self, prompt: str) -> Spent:
         """What a step costs at most. Raises ConfigError for a prompt that cannot be placed or fills the window."""
@@ -135,6 +119,6 @@ def next_place(last: int | None, tokens: int, stopped: bool) -> int:
 
 
 def _tried(edit: Edit, text: str, told: Sequence[Generated], found: Sequence[Generated], score: float) -> Tried:
-    before, after = ([Outcome(each.right, each.tokens, bool(each.failure)) for each in some] for some in (told, found))
+    before, after = ([each.outcome for each in some] for some in (told, found))
     stood = standing([each.right for each in told], [each.right for each in found])
     return Tried(edit, text, stood, *means(before, after), score)

@@ -97,7 +97,7 @@ class Rounds:
     def on_evaluation_end(self, event: Mapping[str, Any]) -> None:
         """A few questions were asked: of the prompt, then of its successor, which has no place in the pool yet."""
         told = [seen.answer for seen in event["trajectories"]]
-        rows = tuple(Outcome(each.right, each.tokens, bool(each.failure)) for each in told)
+        rows = tuple(each.outcome for each in told)
         failed = self._open.failed + sum(row.failed for row in rows)
         if event["candidate_idx"] is None:
             self._open = replace(self._open, after=rows, failed=failed)

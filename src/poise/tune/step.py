@@ -6,21 +6,14 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from poise.core import Sampling
 from poise.errors import ConfigError
-from poise.evals.rows import Item
-from poise.evals.tasks import Task
 from poise.tune.asking import Asking
 from poise.tune.budget import Spent
 from poise.tune.lengths import Outcome, Shorter, means, rights
 from poise.tune.race import Race, Standing, standing
 from poise.tune.shortlist import By, Edit, free_edits, shortlist
-
-if TYPE_CHECKING:
-    from poise.engines.torch_lm import TorchLM
-    from poise.tune.rows import LossTerms
 
 _FREE, _OF_LENGTH = 2, 4  # edits at most that need no choice among tokens, and that the bank and the numbers give
 
@@ -88,19 +81,11 @@ class Stepped:
 
 
 class Stepper:
-    """Takes steps for one task on one engine with weights. `items`: questions to learn from, never those that judge."""
+    """Takes steps by what `asking` is told: one task on one engine with weights, and questions to learn from, never
+    those that judge."""
 
-    def __init__(
-        self,
-        engine: TorchLM,
-        task: Task,
-        items: Sequence[Item],
-        settings: StepSettings,
-        terms: LossTerms,
-        seed: int = 0,
-    ) -> None:
-        self._asking = Asking(engine, task, items, settings.sampling, terms, settings.by.slopes)
-        self._settings, self._seed = settings, seed
+    def __init__(self, asking: Asking, settings: StepSettings, seed: int = 0) -> None:
+        self._asking, self._settings, self._seed = asking, settings, seed
 
     def most(self, prompt: str) -> Spent:
         """What a step costs at most. Raises ConfigError for a prompt that cannot be placed or fills the window."""
@@ -176,7 +161,7 @@ class Stepper:
             block, seed = order[first : first + race.block], dice.randrange(1 << 30)
             asked = (self._asking.answers(block, text, seed, spent) for text in (prompt, *running))
             for text, told in zip((prompt, *running), await asyncio.gather(*asked), strict=True):
-                rows[text] += [Outcome(each.right, each.tokens, bool(each.failure)) for each in told]
+                rows[text] += [each.outcome for each in told]
         return rows, sum(row.failed for each in rows.values() for row in each)
 
     def _running(self, incumbent: Sequence[Outcome], rivals: dict[str, list[Outcome]]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from poise.evals.rows import Item
 from poise.evals.tasks import Task
+from poise.tune.asking import Asking
 from poise.tune.budget import Spent
 from poise.tune.greater import GreaterStepper
 from poise.tune.shortlist import By
@@ -36,4 +37,4 @@ def steps_of(
 ) -> Steps:
     """The way that the settings name. Raises ConfigError as it does."""
     made = GreaterStepper if settings.by is By.GREATER else Stepper
-    return made(engine, task, items, settings, terms, seed)
+    return made(Asking(engine, task, items, settings.sampling, terms, settings.by.slopes), settings, seed)

@@ -16,7 +16,9 @@ PROMPT = "Think it over"
 
 
 def stepper(engine, task, settings=SETTINGS, seed=0, items=6):
-    return GreaterStepper(engine, task, task.items(items, 0), settings, LossTerms(), seed)
+    made = steps_of(engine, task, task.items(items, 0), settings, LossTerms(), seed)
+    assert isinstance(made, GreaterStepper)
+    return made
 
 
 async def test_three_are_asked_again_and_the_lowest_score_wins(engine, task):

@@ -10,14 +10,15 @@ from poise.tune.phrases import Phrases
 from poise.tune.race import Race
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By, Kind, Source
-from poise.tune.step import Stepper, StepSettings
+from poise.tune.step import StepSettings
+from poise.tune.steppers import steps_of
 
 SETTINGS = StepSettings(rows=3, candidates=5, tries=3, reasoning_tokens=6, race=Race(block=3, most=6))
 PROMPT = "Think it over."
 
 
 def stepper(engine, task, settings=SETTINGS, seed=0):
-    return Stepper(engine, task, task.items(12, 0), settings, LossTerms(), seed)
+    return steps_of(engine, task, task.items(12, 0), settings, LossTerms(), seed)
 
 
 async def test_a_step_tries_its_shortlist_and_the_edits_that_shorten(engine, task):
@@ -80,6 +81,6 @@ async def test_what_cannot_work_is_refused(engine, task):
     with pytest.raises(ConfigError, match="place"):
         await stepper(engine, task).step(1, PROMPT, 99)
     with pytest.raises(ConfigError, match="trainset"):
-        Stepper(engine, task, [], SETTINGS, LossTerms())
+        steps_of(engine, task, [], SETTINGS, LossTerms(), 0)
     with pytest.raises(ConfigError, match="tries"):
         StepSettings(tries=0)
