@@ -118,9 +118,9 @@ def thinking_places(counted: Tensor, talk: int, most: int, dice: torch.Generator
     """Places [batch, most, or the length if `most` is 0] of texts that are worth a thought: those with a token to
     predict among the `talk` behind them, in order; any of them where there are more than `most`. Where there are fewer,
     others fill up the row, which have nothing to say: nothing counts behind them."""
-    if not most or most >= counted.shape[1]:
-        return torch.arange(counted.shape[1], device=counted.device).expand(len(counted), -1)
     every = torch.arange(counted.shape[1], device=counted.device).expand(len(counted), -1)
+    if not most or most >= counted.shape[1]:
+        return every
     worth = _valid(counted, every, talk).any(-1)
     order = torch.rand(counted.shape, generator=dice).to(counted.device) + 2 * worth
     return order.topk(most).indices.sort(-1).values
