@@ -81,14 +81,16 @@ def reasoning(
     ] = "default",
     run: Annotated[Path | None, typer.Option(help="Folder of the study. [runs/study-reasoning]")] = None,
     model: Annotated[str, typer.Option(help="The model beneath, where its name does not find it.")] = "",
-    task: Annotated[list[str] | None, typer.Option(help="Tasks. [three families]")] = None,
-    items: Annotated[int | None, typer.Option(help="Items per task. [100; quick: 2]")] = None,
-    ablation_items: Annotated[int | None, typer.Option(help="The first so many, for ablations. [50; quick: 2]")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Tasks. [two families of short arithmetic]")] = None,
+    items: Annotated[int | None, typer.Option(help="Items per task. [250; quick: 2]")] = None,
+    ablation_task: Annotated[list[str] | None, typer.Option(help="Tasks of ablations. [two of several steps]")] = None,
+    ablation_items: Annotated[int | None, typer.Option(help="Items per task of ablations. [75; quick: 2]")] = None,
     share: Annotated[float, typer.Option(help="Share of tokens that gated arms think before.")] = 0.15,
     drafts: Annotated[int, typer.Option(help="Drafts of the amortised arm.")] = 8,
     scorer: Annotated[str, typer.Option(help="Of every search: as for poise ask.")] = "surprisal",
     auroc: Annotated[float, typer.Option(help="Of the scorer, within questions, as measured.")] = 1.0,
-    prompt: Annotated[str, typer.Option(help="Prompt of every arm: an id, or a .md file.")] = "bare",
+    prompt: Annotated[str, typer.Option(help="Prompt of every main arm: an id, or a .md file.")] = "silent",
+    ablation_prompt: Annotated[str, typer.Option(help="Prompt of ablations.")] = "bare",
     max_tokens: Annotated[int, typer.Option(help="Ceiling on the tokens of a draw or a path.")] = 256,
     seed: Annotated[int, typer.Option(help="Of items and draws.", min=0)] = 8800,
     beneath: Annotated[bool, typer.Option(help="Also the model beneath, as it was before it learnt to think.")] = True,
@@ -98,6 +100,9 @@ def reasoning(
     """Do thoughts at every token, search, or both together answer best for what they cost? The four configurations of
     the published study (arXiv 2412.16260), their controls, the union with gates, and why the published union failed.
 
+    Main arms answer at once (prompt silent), where thoughts are all the reasoning there is; ablations write their steps
+    out, where a search has something to search. Another checkpoint wants its own --prompt and --task.
+
     Example:
 
     poise study inference-scaling-vs-reasoning
@@ -105,14 +110,22 @@ def reasoning(
     Stop it at any time: the same command goes on where it stopped. RUN/study.html has tables, pictures and tests;
     RUN/main and RUN/ablation are runs for poise report.
     """
-    from poise.study.reasoning import ReasoningSettings
+    from dataclasses import replace
+
+    from poise.study.reasoning import ABLATION, MAIN, ReasoningSettings
     from poise.study.reasoning_arms import Design
 
-    sizes = (items or (2 if quick else 100)), (ablation_items or (2 if quick else min(50, items or 50)))
-    folder = run or Path("runs") / ("study-reasoning-quick" if quick else "study-reasoning")
     design = Design(prompt, max_tokens=max_tokens, share=share, drafts=drafts, scorer=scorer, auroc=auroc)
-    named = {"tasks": tuple(task)} if task else {}
-    settings = ReasoningSettings(design, limit=sizes[0], ablation_limit=sizes[1], seed=seed, beneath=beneath, **named)
+    parts = (
+        replace(MAIN, design=design, tasks=tuple(task or MAIN.tasks)),
+        replace(ABLATION, design=replace(design, prompt=ablation_prompt), tasks=tuple(ablation_task or ABLATION.tasks)),
+    )
+    main, ablation = (
+        replace(part, limit=size or (2 if quick else part.limit))
+        for part, size in zip(parts, (items, ablation_items), strict=True)
+    )
+    folder = run or Path("runs") / ("study-reasoning-quick" if quick else "study-reasoning")
+    settings = ReasoningSettings(main, ablation, seed, beneath)
     resumable(_reasoning(settings, (checkpoint, model), folder, parallel), folder)
     for name in ("study.md", "study.html"):
         if (folder / name).exists():
@@ -132,7 +145,10 @@ async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parall
     checkpoint, model = folder_of(given[0]), given[1]
     check_quiet_star(checkpoint)
     passes = read_config(checkpoint).n_ahead - 1
-    settings = replace(settings, design=replace(settings.design, passes=passes))
+    main, ablation = (
+        replace(part, design=replace(part.design, passes=passes)) for part in (settings.main, settings.ablation)
+    )
+    settings = replace(settings, main=main, ablation=ablation)
     spec = EngineSpec("quiet-star", model, adapter=str(checkpoint), thinking="off")
     async with connected(spec) as main, connected(EngineSpec("torch", model or _base(checkpoint))) as plain:
         engines = {"main": main, BENEATH: plain}

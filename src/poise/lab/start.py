@@ -9,6 +9,7 @@ from poise.errors import ConfigError
 from poise.lab.recipe import Recipe
 from poise.models.adapter import Adapter, read_adapter
 from poise.models.catalogue import CATALOGUE, AdaptedModel
+from poise.models.quiet_star.files import folder_of
 
 
 def start_from(wrapped: Any, recipe: Recipe) -> None:
@@ -17,7 +18,7 @@ def start_from(wrapped: Any, recipe: Recipe) -> None:
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    adapter = read_adapter(_folder(recipe.start))
+    adapter = read_adapter(start_folder(recipe.start))
     _check(adapter, recipe)
     state = load_file(adapter.weights.path)
     wanted = {key: value.shape for key, value in get_peft_model_state_dict(wrapped).items()}
@@ -26,9 +27,10 @@ def start_from(wrapped: Any, recipe: Recipe) -> None:
     set_peft_model_state_dict(wrapped, state)
 
 
-def _folder(name: str) -> Path:
+def start_folder(name: str) -> Path:
+    """The folder that a start means: of a model, or of thoughts, that ship with Poise by their name, else a path."""
     known = CATALOGUE.get(name)
-    return known.folder if isinstance(known, AdaptedModel) else Path(name).expanduser()
+    return known.folder if isinstance(known, AdaptedModel) else folder_of(name)
 
 
 def _check(adapter: Adapter, recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import ClassVar
 
 from poise import answers
-from poise.core import Ability, Finish, Pick, Request, Sampling, Score, Step, Thinking, ThinkingMode
+from poise.core import ROOT, Ability, Finish, Pick, Request, Sampling, Score, Step, Thinking, ThinkingMode
 from poise.errors import ConfigError
 from poise.seams import Flow, Run
 from poise.search import allocate, vote
@@ -32,11 +32,12 @@ class When(Enum):
 
 
 class Modes(Found):
-    """What was found, and which steps were drawn with thoughts."""
+    """What was found, which steps were drawn with thoughts, and whether fast drafts left the question open."""
 
     def __init__(self) -> None:
         super().__init__()
         self.thoughtful: set[int] = set()
+        self.open = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class QuietStarRebase(Rebase):
     1 + `passes` * `thought_share` of them, its share of tokens with a thought (the engine's gate chooses which; 1:
     all). `when`: `unsure` thinks below steps whose score lies between `low` and `high`, and below siblings that do
     not agree on a number. First `drafts` whole answers are drawn fast: where a share of `agree` of them says the same,
-    that is the answer; else they vote with the leaves. `auroc`: the scorer's, within questions, as measured; below .6
-    its scores neither share nor vote. Needs an engine with thoughts. Cost: `drafts` calls, then `width` units a depth,
-    fewer as paths end; a short call for each path left open."""
+    that is the answer; else the first steps think (where `when` lets any), and the drafts vote with the leaves.
+    `auroc`: the scorer's, within questions, as measured; below .6 its scores neither share nor vote. Needs an engine
+    with thoughts. Cost: `drafts` calls, then `width` units a depth, fewer as paths end; a short call for each path left
+    open."""
 
     name: ClassVar[str] = "quiet_star_rebase"
     when: When = When.UNSURE
@@ -96,6 +98,7 @@ class QuietStarRebase(Rebase):
             found.steps |= {step.id: step for step in drafted}
             if self._agreed(request, drafted):
                 return self.pick(request, drafted, {})
+            found.open = True
             if drafted:
                 found.add(drafted, await run.score(drafted))
         return await self.search(request, run, found)
@@ -120,7 +123,7 @@ class QuietStarRebase(Rebase):
         return super(QuietStarRebase, self).pick(request, steps, {})
 
     async def first(self, run: Run, flow: Flow, found: Found) -> tuple[list[Step], float]:
-        parents = rooted(max(1, int(self.width // (self.price if self.when is When.ALWAYS else 1))))
+        parents = rooted(max(1, int(self.width // (self.price if self._thinks(ROOT, found) else 1))))
         self.branch(run, flow, parents, found)
         return await grown(flow, found), self.width
 
@@ -149,8 +152,10 @@ class QuietStarRebase(Rebase):
 
     def _thinks(self, parent: Step, found: Found) -> bool:
         """Whether the steps below this one think."""
-        if self.when is not When.UNSURE or not parent.id:
+        if self.when is not When.UNSURE:
             return self.when is When.ALWAYS
+        if not parent.id:
+            return isinstance(found, Modes) and found.open
         score = found.scores.get(parent.id)
         if self.trusts and score is not None and not score.failure and self.low <= score.value <= self.high:
             return True

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from poise import run
-from poise.errors import ConfigError
 from poise.evals.bench import bench
 from poise.evals.bench_settings import BenchSettings
 from poise.evals.tasks import load_task
@@ -28,42 +27,60 @@ from poise.store.run_dir import RunDir
 from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, ablation_arms, main_arms
 from poise.study.reasoning_page import markdown, page
 from poise.study.search import Phase
-from poise.study.settings import TASKS
 
-VERSION, PAGE, HTML = 1, "study.md", "study.html"
+VERSION, PAGE, HTML = 2, "study.md", "study.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is asked in one of the two parts, and how: `limit` items of each task."""
+
+    design: Design
+    tasks: tuple[str, ...]
+    limit: int
+
+
+MAIN = Part(
+    Design(),
+    (
+        "basic_arithmetic:min_terms=3,max_terms=3,min_digits=1,max_digits=1",
+        "chain_sum:min_terms=3,max_terms=3,min_digits=1,max_digits=2",
+    ),
+    250,
+)
+"""Answers at once, where thoughts are all the reasoning there is."""
+ABLATION = Part(
+    Design(prompt="bare"),
+    ("chain_sum:min_terms=4,max_terms=6,min_digits=1,max_digits=2", "products:min_digits=2,max_digits=2"),
+    75,
+)
+"""Answers in several written steps, where a search has something to search, and its flaws have something to spoil."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningSettings:
-    """`limit` items of each task for the main arms, the first `ablation_limit` of the same for the ablations. Raises
-    ConfigError where this cannot work."""
+    """Two parts; `seed` of items and draws; `beneath`: whether the model that never learnt to think answers, too."""
 
-    design: Design = Design()
-    tasks: tuple[str, ...] = TASKS
-    limit: int = 100
-    ablation_limit: int = 50
+    main: Part = MAIN
+    ablation: Part = ABLATION
     seed: int = 8800
     beneath: bool = False
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.ablation_limit <= self.limit:
-            raise ConfigError("ablation_items", self.ablation_limit, f"1 to items = {self.limit}")
-
-    def main(self, parallel: int | None = None) -> BenchSettings:
-        """The main arms."""
-        arms = main_arms(self.design, beneath=self.beneath)
-        return BenchSettings(self.tasks, arms, self.limit, self.seed, parallel, COMPARISONS)
-
-    def ablation(self, parallel: int | None = None) -> BenchSettings:
-        """The ablations."""
-        return BenchSettings(
-            self.tasks, ablation_arms(self.design), self.ablation_limit, self.seed, parallel, ABLATIONS
+    def benches(self, parallel: int | None = None) -> tuple[BenchSettings, BenchSettings]:
+        """Main arms and ablations, as benchmarks. Raises ConfigError where they cannot work."""
+        main, ablation = self.main, self.ablation
+        arms = main_arms(main.design, beneath=self.beneath)
+        parts = ablation_arms(ablation.design)
+        return (
+            BenchSettings(main.tasks, arms, main.limit, self.seed, parallel, COMPARISONS),
+            BenchSettings(ablation.tasks, parts, ablation.limit, self.seed, parallel, ABLATIONS),
         )
 
     def to_json(self, engines: Mapping[str, Engine]) -> Json:
         """Everything that decides the outcome."""
-        parts = {"main": self.main().to_json(engines), "ablation": self.ablation().to_json(engines)}
-        return {"version": VERSION, "study": "inference-scaling-vs-reasoning", **parts}
+        main, ablation = (bench.to_json(engines) for bench in self.benches())
+        told: Json = {"version": VERSION, "study": "inference-scaling-vs-reasoning", "margin": self.main.design.margin}
+        return told | {"main": main, "ablation": ablation}
 
 
 class ReasoningDir(RunDir):
@@ -104,10 +121,10 @@ async def reasoning(
 
     Raises ConfigError before a token is spent, EngineError when an engine is gone, and StoreError as benchmarks do; the
     same call then goes on. Cost: most is that of the arms that always think: `votes` draws at 1 + passes each."""
-    main, ablation = settings.main(parallel), settings.ablation(parallel)
+    main, ablation = settings.benches(parallel)
     for arm in (*main.arms, *ablation.arms):
         run.check(arm.plan, engines, scorers)
-    for task in settings.tasks:
+    for task in (*main.tasks, *ablation.tasks):
         load_task(task)
     needed = {name: engine for name, engine in engines.items() if name != BENEATH or settings.beneath}
     with store.claimed(settings.to_json(needed), environment({name: e.card for name, e in needed.items()})):
@@ -116,12 +133,12 @@ async def reasoning(
         with phase("ablations") as watch:
             await bench(ablation, {"main": engines["main"]}, scorers, store.ablation, watch)
         found = Outcome(read(store.main.path), read(store.ablation.path))
-        write(found, store.path)
+        write(found, store.path, settings.main.design.margin)
     return found
 
 
-def write(found: Outcome, folder: Path) -> None:
+def write(found: Outcome, folder: Path, margin: float) -> None:
     """The pages of a study; the HTML needs plotly."""
-    (folder / PAGE).write_text(markdown(found.main, found.ablation), encoding="utf-8")
+    (folder / PAGE).write_text(markdown(found.main, found.ablation, margin), encoding="utf-8")
     if importlib.util.find_spec("plotly"):
-        (folder / HTML).write_text(page(found.main, found.ablation), encoding="utf-8")
+        (folder / HTML).write_text(page(found.main, found.ablation, margin), encoding="utf-8")

@@ -22,9 +22,10 @@ BENEATH = "beneath"
 class Design:
     """What all arms share. `votes`: six in the published study, at temperature 1, which is `hot` here and `cool` for
     its control. `share`: of tokens that gated arms think before; `passes`: of a thought; `drafts`: of amortised ones.
-    `auroc`: of the scorer, within questions, as measured (see QuietStarRebase)."""
+    `auroc`: of the scorer, within questions, as measured (see QuietStarRebase). `margin`: a share of items; an arm that
+    was promised not to be worse must not be so by more (500 items support 5 points where one in five differs)."""
 
-    prompt: str = "bare"
+    prompt: str = "silent"
     votes: int = 6
     hot: float = 1.0
     cool: float = 0.7
@@ -34,6 +35,7 @@ class Design:
     drafts: int = 8
     scorer: str = "surprisal"
     auroc: float = 1.0
+    margin: float = 0.05
 
     def sampling(self, thinking: Thinking, temperature: float | None = None) -> Sampling:
         """Of an arm."""
@@ -49,15 +51,16 @@ class Design:
         return Arm(name, plan_of(asked, engine=engine, scorer=scorer), self.sampling(thinking, heat))
 
     @property
-    def price(self) -> float:
-        """What a step costs that always thinks, in steps that never do."""
-        return 1.0 + self.passes
+    def width(self) -> int:
+        """In steps that never think, what `votes` cost that always do."""
+        return round(self.votes * (1.0 + self.passes))
 
 
 def main_arms(design: Design, *, beneath: bool = False) -> tuple[Arm, ...]:
     """The published configurations (a baseline, Quiet-STaR, REBASE of three widths, both together without gates), their
-    controls (thoughts off and on at a lower temperature, a vote that stops by itself, the model that never learnt to
-    think), thoughts that are gated or amortised, and the union."""
+    controls (thoughts off and on at a lower temperature; a vote that stops by itself and a search, without thoughts but
+    for what they cost; the model that never learnt to think), thoughts that are gated or amortised, and the union
+    for half of what thoughts cost, and for all of it."""
     vote = SelfConsistency(n=design.votes)
     gated = Thinking(ThinkingMode.GATED, design.share)
     amortised = Thinking(ThinkingMode.AMORTISED, drafts=design.drafts)
@@ -68,10 +71,12 @@ def main_arms(design: Design, *, beneath: bool = False) -> tuple[Arm, ...]:
         design.arm("combined", _combined(design)),
         design.arm("baseline_cool", vote, heat=design.cool),
         design.arm("quiet_star_cool", vote, EXACT, design.cool),
-        design.arm("adaptive", AdaptiveConsistency(n=2 * design.votes)),
+        design.arm("adaptive_equal", AdaptiveConsistency(n=design.width)),
+        design.arm("rebase_equal", Rebase(width=design.width)),
         design.arm("quiet_star_gated", vote, gated),
         design.arm("quiet_star_amortised", vote, amortised),
         design.arm("union", _union(design)),
+        design.arm("union_equal", replace(_union(design), width=design.width)),
     ]
     if beneath:
         arms.append(design.arm("never_taught", vote, engine=BENEATH))
@@ -99,12 +104,17 @@ COMPARISONS = (
     ("combined", "baseline"),
     ("union", "baseline"),
     ("union", "quiet_star"),
-    ("union", "rebase16"),
+    ("union", "rebase_equal"),
+    ("union_equal", "quiet_star"),
+    ("union_equal", "rebase_equal"),
     ("baseline_cool", "baseline"),
     ("quiet_star_cool", "baseline_cool"),
-    ("adaptive", "baseline"),
+    ("adaptive_equal", "baseline"),
+    ("quiet_star", "adaptive_equal"),
     ("quiet_star_gated", "quiet_star"),
+    ("quiet_star_amortised", "quiet_star"),
 )
+PROMISES = (("union", "quiet_star"), ("union_equal", "quiet_star"), ("union_equal", "rebase_equal"))
 ABLATIONS = (
     ("union_gated", "no_query_gate"),
     ("union_gated", "no_step_gate"),
@@ -112,18 +122,17 @@ ABLATIONS = (
     ("union_gated", "no_thoughts"),
     *(("combined_whole", f"flaw_{name}") for name in (*(flaw.value for flaw in Flaw), "all")),
 )
-"""Pairs that are tested, named beforehand."""
+"""Pairs that are tested, named beforehand; of `PROMISES`, that the first is not worse by the margin or more."""
 
 
 def _combined(design: Design) -> QuietStarRebase:
-    """Six paths that always think."""
-    return QuietStarRebase(
-        width=round(6 * design.price), when=When.ALWAYS, thought_share=1.0, passes=design.passes, drafts=0
-    )
+    """As many paths as there are votes, all of which always think."""
+    return QuietStarRebase(width=design.width, when=When.ALWAYS, thought_share=1.0, passes=design.passes, drafts=0)
 
 
 def _union(design: Design) -> QuietStarRebase:
-    return QuietStarRebase(width=16, thought_share=design.share, passes=design.passes, auroc=design.auroc)
+    half = max(1, design.width // 2)
+    return QuietStarRebase(width=half, thought_share=design.share, passes=design.passes, auroc=design.auroc)
 
 
 def _flawed(combined: QuietStarRebase, flaws: tuple[Flaw, ...]) -> PublishedUnion:

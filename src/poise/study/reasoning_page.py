@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import poise
 from poise.evals.rows import ArmSummary, Interval
+from poise.evals.stats import noninferior, smallest_margin
 from poise.report import figures, html, sections, words
 from poise.report.frontier import Axis, points
 from poise.report.markup import Html, el, join
 from poise.report.palette import looks
 from poise.report.read import Reading
 from poise.study.published_tables import figures as published
+from poise.study.reasoning_arms import PROMISES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -88,7 +90,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     )
 
 
-def markdown(main: Reading, ablation: Reading) -> str:
+def markdown(main: Reading, ablation: Reading, margin: float) -> str:
     """The whole study as text."""
     parts = [
         f"# {TITLE}",
@@ -100,6 +102,7 @@ def markdown(main: Reading, ablation: Reading) -> str:
         _grid(*_published()),
         "## Tests named beforehand",
         *_sentences(main),
+        *(f"- {promise}" for promise in promises(main, margin)),
         "## Why the published union failed",
         *(f"- `{name}`: {text}" for name, text in _FLAWS),
         _UNCHARGED,
@@ -127,7 +130,24 @@ def _sentences(reading: Reading) -> list[str]:
     return [f"- {words.sentence(comparison, reading.summary)}" for comparison in reading.summary.comparisons]
 
 
-def page(main: Reading, ablation: Reading) -> str:
+def promises(main: Reading, margin: float) -> list[str]:
+    """Of each promised pair, whether its first arm is worse by `margin` or not, by Tango's test, and for how much."""
+    found = []
+    pairs = {(comparison.first, comparison.second): comparison for comparison in main.summary.comparisons}
+    for first, second in PROMISES:
+        told = pairs[first, second]
+        p = noninferior(told.only_first, told.only_second, told.n, margin)
+        supported = smallest_margin((told.only_first + told.only_second) / told.n, told.n)
+        found.append(
+            f"{first} {'is not' if p < 0.05 else 'was not shown not to be'} worse than {second} by {100 * margin:.1f} "
+            f"points, the margin stated beforehand (one-sided p {words.probability(p)}; as often as they differ, n = "
+            f"{told.n} supports {100 * supported:.1f} points), at {told.cost_ratio.mean:.2f} times its "
+            f"{words.unit_word(main.summary)}."
+        )
+    return found
+
+
+def page(main: Reading, ablation: Reading, margin: float) -> str:
     """The study as a page: tables, three pictures, tests, and the flaws. Raises ConfigError without plotly."""
     drawn = looks(arm.arm for arm in main.summary.arms)
     axes = {"compute": Axis.FLOPS, "runtime": Axis.SECONDS}
@@ -142,6 +162,11 @@ def page(main: Reading, ablation: Reading) -> str:
         sections.tiles(main.summary),
         *(_panel(name, charts) for name in _PANELS),
         sections.comparisons(main.summary),
+        sections.card(
+            "Not worse?",
+            "Tests of non-inferiority, named beforehand.",
+            el("ul", *(el("li", promise) for promise in promises(main, margin))),
+        ),
         _card("Arms", "Means per question; executed FLOPs of policy, thoughts, prompts and scorer.", main),
         sections.card("As published", "Mistral-7B, 128 items of GSM8K, arXiv 2412.16260.", _table(*_published())),
         sections.card(

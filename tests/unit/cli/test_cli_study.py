@@ -61,5 +61,3 @@ def test_thoughts_and_search_need_a_model_that_thinks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"quiet_star.*poise lab quiet-star train"):
         outcome_of(app, "study", "inference-scaling-vs-reasoning", tmp_path, "--quick")
-    with pytest.raises(ConfigError, match="ablation_items"):
-        outcome_of(app, "study", "inference-scaling-vs-reasoning", tmp_path, "--items", "3", "--ablation-items", "4")

@@ -10,6 +10,9 @@ from peft import get_peft_model_state_dict
 from poise.errors import ConfigError
 from poise.lab import train as lab
 from poise.lab.export import export
+from poise.lab.start import start_folder
+from poise.models.adapter import read_adapter
+from poise.models.quiet_star.files import is_quiet_star
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 
@@ -51,6 +54,12 @@ def test_an_adapter_for_another_base_is_refused(before):
     recipe = tiny.recipe(start="smollm2-135m-word-problems", rank=16, alpha=32.0)
     with pytest.raises(ConfigError, match="start"):
         lab.adapted(tiny.model(), recipe)
+
+
+def test_what_ships_is_found_by_its_name():
+    assert is_quiet_star(start_folder("quiet-star"))
+    assert read_adapter(start_folder("smollm2-135m-word-problems")).rank == 16
+    assert start_folder("runs/mine").as_posix() == "runs/mine"
 
 
 def test_a_folder_without_one_is_refused(tmp_path):

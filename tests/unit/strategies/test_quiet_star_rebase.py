@@ -71,6 +71,14 @@ def test_it_thinks_below_siblings_that_do_not_agree():
     assert not UNION._thinks(ROOT, found)
 
 
+def test_its_first_steps_think_where_drafts_left_the_question_open():
+    drafted = dataclasses.replace(UNION, drafts=4, agree=1.0, width=8)
+    for when, first in ((When.UNSURE, int(8 // UNION.price)), (When.NEVER, 8)):
+        answer, ways = heard(dataclasses.replace(drafted, when=when), EVEN, ByText(lambda text: 0.99), seed=5)
+        assert sum(event.parent == 0 for event in answer.trace.of(Launched)) == 4 + first
+        assert (ways[ThinkingMode.GATED] > 0) is (when is When.UNSURE)
+
+
 def test_thoughts_are_billed():
     answer, ways = heard(UNION)
     assert ways[ThinkingMode.GATED] > 0

@@ -14,8 +14,16 @@ from poise.run import solve
 from poise.scoring.logprob import MeanLogprob
 from poise.seams import Plan
 from poise.study.flaws import Flaw, PublishedUnion, last_integer
-from poise.study.reasoning import ReasoningDir, ReasoningSettings, reasoning
-from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, ablation_arms, main_arms
+from poise.study.reasoning import Part, ReasoningDir, ReasoningSettings, reasoning
+from poise.study.reasoning_arms import (
+    ABLATIONS,
+    BENEATH,
+    COMPARISONS,
+    PROMISES,
+    Design,
+    ablation_arms,
+    main_arms,
+)
 from poise.study.reasoning_page import lines
 from poise.testing import virtual
 from poise.trace import Drawn, Launched
@@ -47,6 +55,7 @@ def test_every_comparison_names_arms():
         names = [arm.name for arm in arms]
         assert len(set(names)) == len(names)
         assert {name for pair in pairs for name in pair} <= set(names)
+    assert set(PROMISES) <= set(COMPARISONS)
 
 
 def flawed(*flaws, **knobs):
@@ -117,7 +126,7 @@ def study(settings, folder, engine=None):
 
 
 def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path):
-    settings = ReasoningSettings(DESIGN, (sums,), limit=6, ablation_limit=3, seed=1, beneath=True)
+    settings = ReasoningSettings(Part(DESIGN, (sums,), 6), Part(DESIGN, (sums,), 3), seed=1, beneath=True)
     found = study(settings, tmp_path / "study")
     assert len(found.main.rows) == 6 * len(main_arms(DESIGN, beneath=True))
     assert len(found.ablation.rows) == 3 * len(ablation_arms(DESIGN))
@@ -128,6 +137,7 @@ def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path
     assert "Quiet-STaR, 8 ahead" in text
     assert "quiet_star against baseline" in text
     assert "flaw_argmax" in text
+    assert text.count("by 5.0 points, the margin stated beforehand") == len(PROMISES)
     page = (tmp_path / "study" / "study.html").read_text()
     for figure in ("compute", "efficiency"):
         assert f'data-figure="{figure}"' in page
@@ -136,8 +146,3 @@ def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path
     assert idle.generated == 0
     with pytest.raises(ConfigError, match="seed"):
         study(dataclasses.replace(settings, seed=2), tmp_path / "study")
-
-
-def test_more_ablations_than_items_are_refused():
-    with pytest.raises(ConfigError, match="ablation_items"):
-        ReasoningSettings(limit=5, ablation_limit=6)

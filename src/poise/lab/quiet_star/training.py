@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from poise.errors import ConfigError
 from poise.lab.batches import Encoded
 from poise.lab.quiet_star.objective import Losses, Texts, quiet_star_loss, thinking_places
 from poise.lab.recipe import Recipe
+from poise.lab.start import start_folder
 from poise.lab.train import Taken, Training, adapted, optimiser_of, restored
 from poise.lab.training_run import TrainingRun
 from poise.models.llama import LayerForward, compiled, view_of
@@ -84,7 +84,7 @@ def begin(model: Any, tokenizer: Any, recipe: Recipe, run: TrainingRun) -> Train
         raise ConfigError("recipe.quiet_star", None, "a recipe with a [quiet_star] table")
     wrapped = adapted(model, recipe)
     thinking = QuietStar(wrapped, tokenizer, settings.config)
-    if recipe.start and is_quiet_star(folder := Path(recipe.start).expanduser()):
+    if recipe.start and is_quiet_star(folder := start_folder(recipe.start)):
         load_numbers(thinking, folder)
     filler = tokenizer.encode(settings.filler, add_special_tokens=False) if settings.filler else []
     if settings.filler and not filler:

@@ -28,8 +28,8 @@ SHIPPED = Path(__file__).parents[1] / "adapters" / "quiet-star"
 
 
 def folder_of(name: str) -> Path:
-    """The folder that a name means: the one that ships for nothing or "default", else a path."""
-    return SHIPPED if name in ("", "default") else Path(name).expanduser()
+    """The folder that a name means: the one that ships for nothing, "default" or "quiet-star", else a path."""
+    return SHIPPED if name in ("", "default", SHIPPED.name) else Path(name).expanduser()
 
 
 def is_quiet_star(folder: Path) -> bool:
