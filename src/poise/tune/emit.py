@@ -10,19 +10,23 @@ from poise.prompts import Measurement
 from poise.tune.archive import Measured
 from poise.tune.placing import BETWEEN
 from poise.tune.shortlist import By
+from poise.tune.step import StepSettings
 
 GRADIENTS = "gradients over reasoning, Das et al. 2024, arXiv 2412.09722, with races on fresh answers"
 PUBLISHED = "gradients over reasoning as published, Das et al. 2024, arXiv 2412.09722, judged on fresh answers"
 CONTROLS = "edits of one token without a gradient, with races on fresh answers"
+LENGTHS = "phrases about length, sentences and numbers alone, with races on fresh answers"
 REFLECTION = "reflective prompt evolution, GEPA, Agrawal et al. 2025, arXiv 2507.19457, judged on fresh answers"
 _BRACED = re.compile(r"\{([^{}]*)\}")
 
 
-def source_of(by: By) -> str:
+def source_of(step: StepSettings) -> str:
     """How steps that are taken so find a prompt."""
-    if by is By.GREATER:
+    if step.by is By.GREATER:
         return PUBLISHED
-    return GRADIENTS if by.slopes else CONTROLS
+    if not step.tries:
+        return LENGTHS
+    return GRADIENTS if step.slopes else CONTROLS
 
 
 def prompt_file(

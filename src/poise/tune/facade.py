@@ -114,7 +114,7 @@ class Optimizer:
                     store, source = EvolveDir(self.run_dir), REFLECTION
                     tuned = await evolve(engine, Reflection(reflects), problem, settings, store, watch)
             else:
-                source = source_of(settings.step.by)
+                source = source_of(settings.step)
                 tuned = await optimise(with_weights(engine), problem, settings, TuneDir(self.run_dir), watch)
             emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source)
             return compiled(tuned, Objective.named(self.objectives), Pick.read(self.pick), emitted)

@@ -22,8 +22,9 @@ _FREE, _OF_LENGTH = 2, 4  # edits at most that need no choice among tokens, and 
 class StepSettings:
     """`rows` questions tell the gradient, over `candidates` tokens; `tries` of them are raced, and two edits that only
     shorten. Answers have at most `reasoning_tokens`, drawn at `temperature`. `shorter`: length is an objective too, and
-    edits of length are raced (None: accuracy alone). Steps as GReaTer takes them (`By.GREATER`) are greedy, have
-    neither race nor bar, and know no other objective. Raises ConfigError."""
+    edits of length are raced (None: accuracy alone); with it, 0 `tries` race these alone: no token is chosen, and none
+    left out. Steps as GReaTer takes them (`By.GREATER`) are greedy, have neither race nor bar, and know no other
+    objective. Raises ConfigError."""
 
     by: By = By.MIXED
     rows: int = 8
@@ -35,11 +36,18 @@ class StepSettings:
     shorter: Shorter | None = None
 
     def __post_init__(self) -> None:
-        for knob in ("rows", "candidates", "tries", "reasoning_tokens"):
+        for knob in ("rows", "candidates", "reasoning_tokens"):
             if getattr(self, knob) < 1:
                 raise ConfigError(knob, getattr(self, knob), "1 or more")
+        if self.tries < (0 if self.shorter else 1):
+            raise ConfigError("tries", self.tries, "1 or more; 0 with shorter alone")
         if self.shorter and self.by is By.GREATER:
             raise ConfigError("shorter", self.by.value, "another way than greater, which knows accuracy alone")
+
+    @property
+    def slopes(self) -> bool:
+        """Whether steps take a gradient."""
+        return self.by.slopes and self.tries > 0
 
     @property
     def sampling(self) -> Sampling:
@@ -93,9 +101,12 @@ class Stepper:
 
         settings, items = self._settings, self._asking.items
         self._asking.ids(prompt)
-        rivals = 1 + settings.tries + _FREE + (_OF_LENGTH if settings.shorter else 0)
+        of_tokens = settings.tries + _FREE if settings.tries else 0
+        rivals = 1 + of_tokens + (_OF_LENGTH if settings.shorter else 0)
         rows = min(settings.rows, len(items))
         found = self._asking.most(prompt, rows, rivals * min(settings.race.most, len(items)))
+        if not settings.tries:
+            return found
         longest = max(len(part.whole) for _, part in self._asking.parts(items, prompt))
         found.add(tokens=rows * self._asking.proposer.reading(longest, POOL * LOOKAHEAD, POOL))
         return found
@@ -129,11 +140,17 @@ class Stepper:
         return found
 
     async def _edits(self, prompt: str, place: int, dice: random.Random, spent: Spent) -> list[Edit]:
-        """The shortlist at a place, by answers to a few questions under the prompt as it is; and edits of length."""
-        settings, asking = self._settings, self._asking
-        ids = asking.ids(prompt)
+        """The shortlist at a place, and edits of length."""
+        ids, settings = self._asking.ids(prompt), self._settings
         if not 0 <= place < len(ids):
             raise ConfigError("place", place, f"0 to {len(ids) - 1}, the prompt's tokens")
+        of_tokens = await self._swaps(prompt, place, dice, spent) + free_edits(ids, place) if settings.tries else []
+        return of_tokens + (settings.shorter.phrases.edits(prompt, dice) if settings.shorter else [])
+
+    async def _swaps(self, prompt: str, place: int, dice: random.Random, spent: Spent) -> list[Edit]:
+        """Other tokens at a place, by answers to a few questions under the prompt as it is."""
+        settings, asking = self._settings, self._asking
+        ids = asking.ids(prompt)
         parts = asking.some(settings.rows, prompt, dice)
         befores = [part.before for _, part in parts]
         proposed = await asyncio.to_thread(asking.proposer.fitting, befores, ids, place, settings.candidates)
@@ -143,9 +160,7 @@ class Stepper:
             told = await asking.answers([item for item, _ in parts], prompt, dice.randrange(1 << 30), spent)
             rows = await asking.rows(parts, prompt, told, spent)
             slopes = await asking.slopes(rows, ids, place, proposed.tokens, spent)
-        chosen = shortlist(settings.by, proposed.tokens, slopes, place, settings.tries, dice)
-        moves = settings.shorter.phrases.edits(prompt, dice) if settings.shorter else []
-        return chosen + free_edits(ids, place) + moves
+        return shortlist(settings.by, proposed.tokens, slopes, place, settings.tries, dice)
 
     async def _race(
         self, prompt: str, texts: dict[str, Edit], dice: random.Random, spent: Spent

@@ -37,4 +37,4 @@ def steps_of(
 ) -> Steps:
     """The way that the settings name. Raises ConfigError as it does."""
     made = GreaterStepper if settings.by is By.GREATER else Stepper
-    return made(Asking(engine, task, items, settings.sampling, terms, settings.by.slopes), settings, seed)
+    return made(Asking(engine, task, items, settings.sampling, terms, settings.slopes), settings, seed)

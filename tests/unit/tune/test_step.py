@@ -70,6 +70,19 @@ async def test_with_length_as_an_objective_edits_of_length_are_raced(engine, tas
     assert again == found
 
 
+async def test_with_no_tries_edits_of_length_alone_are_raced(engine, task):
+    """No token is proposed, and no gradient taken: all that is spent is answers."""
+    bank = Shorter(phrases=Phrases(("Be brief.", "Use at most {n} words."), default=40))
+    settings = dataclasses.replace(SETTINGS, shorter=bank, tries=0)
+    steps = stepper(engine, task, settings)
+    found = await steps.step(1, "Use 40 words. Think.", 4)
+    assert {tried.edit.kind for tried in found.tried} == {Kind.NUMBER, Kind.CUT, Kind.INSERT}
+    assert found.spent.tokens <= found.spent.calls * SETTINGS.reasoning_tokens
+    most = steps.most("Use 40 words. Think.")
+    assert (most.calls, most.tokens) == (5 * 6, 5 * 6 * SETTINGS.reasoning_tokens)
+    assert found.spent.calls <= most.calls
+
+
 async def test_an_edit_that_fills_the_window_is_not_tried(engine, task):
     bank = Shorter(phrases=Phrases(("x" * 220,)))
     found = await stepper(engine, task, dataclasses.replace(SETTINGS, shorter=bank)).step(1, PROMPT, 4)
