@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from findings import Findings
 from running import COULD_NOT, HEADROOM, ExperimentDir, Work, chosen, has_room, is_done, say
 from tables import Tables, headroom
-from ways import ADAPTED, BASE, MODELS, Part, Search, Sizes, Subject, asks_front, costs, parts
+from ways import ADAPTED, BASE, MODELS, Cost, Part, Search, Sizes, Subject, asks_front, costs, parts
 
 from poise.api import engine_named
 from poise.records import Json
@@ -77,15 +77,20 @@ def _asks(subject: Subject, sizes: Sizes, only: str, model: str) -> bool:
     return model == ADAPTED and subject.main and asks_front(subject.name, only)
 
 
-def estimate(store: ExperimentDir, sizes: Sizes, subjects: Sequence[Subject], only: str) -> list:
-    """What is left to do, before it is known which tasks have headroom: as if all had."""
-    known = {(line["model"], line["subject"]) for line in store.lines(HEADROOM)}
-    by_name = {subject.name: subject for subject in subjects}
+def estimate(store: ExperimentDir, sizes: Sizes, subjects: Sequence[Subject], only: str) -> list[Cost]:
+    """What is left to do; a task whose headroom is not known yet counts as if it had some."""
+    lines = list(store.lines(HEADROOM))
+    known = {(line["model"], line["subject"]) for line in lines}
     left = [each for each in rooms(subjects, sizes, only) if each not in known]
+    by_name = {subject.name: subject for subject in subjects}
     scans = sum(sizes.learn * (3 if by_name[name].pool else 1 + sizes.draws) for _, name in left)
-    pool = [subject for subject in subjects if subject.pool][:FROM_A_POOL]
-    todo = parts([subject for subject in subjects if not subject.pool] + pool, sizes, only)
-    return costs([part for part in todo if not is_done(store.path, part.search, sizes.tokens)], sizes, scans)
+    unknown = [each for each in subjects if (ADAPTED, each.name) not in known]
+    open_pool = [each for each in unknown if each.pool][:FROM_A_POOL]
+    kept = [each for each in with_room(lines) if each.name in by_name and not (each.pool and open_pool)]
+    todo = open_parts(lines, [*kept, *(each for each in unknown if not each.pool), *open_pool], sizes, only)
+    todo = [part for part in todo if not is_done(store.path, part.search, sizes.tokens)]
+    fronts = {part.search.subject for part in todo if asks_front(part.search.subject, only)}
+    return costs(todo, sizes, scans, len(fronts & {each.name for each in subjects if each.main}))
 
 
 def with_room(lines: Sequence[Json]) -> list[Subject]:
@@ -116,7 +121,7 @@ def show(folder: Path, sizes: Sizes, only: str, machine: str) -> str:
     return "\n".join([*page, *could_not(store, findings.searches)])
 
 
-def could_not(store: ExperimentDir, searches: dict[Search, object]) -> list[str]:
+def could_not(store: ExperimentDir, searches: Mapping[Search, object]) -> list[str]:
     """Searches without an end, and why, where that is known."""
     why = {line["search"]: line["why"] for line in store.lines(COULD_NOT)}
     return [

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from findings import Outcomes
+from findings import Findings, Found, Outcomes
+from running import TEST
 
 from poise.evals.rows import Interval
 from poise.evals.stats import mcnemar, noninferior, resample, wilson
@@ -38,6 +39,16 @@ def pair(first: Outcomes, second: Outcomes, clusters: Sequence[str]) -> Pair:
     drawn = resample(columns, clusters)
     only = [int((columns[:, a] > columns[:, b]).sum()) for a, b in ((0, 1), (1, 0))]
     return Pair(len(clusters), *only, drawn.difference(0, 1, 4), drawn.ratio(2, 3))
+
+
+def on_test(findings: Findings, one: Found, prompt: str, model: str = "") -> tuple[Outcomes, Outcomes, Pair] | None:
+    """A prompt on the TEST of a search, of its model or another; the initial prompt; and the two against each other.
+    None where one was not asked."""
+    subject, asked = one.search.subject, model or one.search.model
+    first, second = (findings.test(asked, subject, text) for text in (prompt, one.initial))
+    if first is None or second is None:
+        return None
+    return first, second, pair(first, second, findings.clusters(subject, TEST))
 
 
 def joined(parts: Sequence[Outcomes]) -> Outcomes:

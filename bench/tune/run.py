@@ -23,6 +23,7 @@ import platform
 from pathlib import Path
 
 from experiments import measure, show
+from running import kept_sizes
 from sets import bbh, gsm8k
 from ways import PROCEDURAL, QUICK, Sizes, Subject
 
@@ -48,7 +49,9 @@ def main() -> None:
     subjects += [gsm8k(given.gsm8k)] if given.gsm8k else []
     subjects += bbh(given.bbh) if given.bbh else []
     folder = given.run / "quick" if given.quick else given.run
-    if not given.table:
+    if given.table:
+        sizes = kept_sizes(folder, sizes)
+    else:
         asyncio.run(measure(folder, sizes, subjects, given.only, rate=given.rate))
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     print(show(folder, sizes, given.only, machine))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -55,6 +55,18 @@ def is_done(folder: Path, search: Search, tokens: int) -> bool:
     kept = folder / SEARCHES / search.name
     ceiling, result = kept / CEILING, kept / RESULT
     return ceiling.exists() and result.exists() and json.loads(ceiling.read_text())["tokens"] >= tokens
+
+
+def kept_sizes(folder: Path, given: Sizes) -> Sizes:
+    """Those of a folder that was begun, with the largest budget that a search there came to its end with; else those
+    given."""
+    told = ExperimentDir(folder).read(ExperimentDir.settings_file)
+    if told is None:
+        return given
+    ceilings = [json.loads(path.read_text())["tokens"] for path in folder.glob(f"{SEARCHES}/*/{CEILING}")]
+    fields = {name: value for name, value in told.items() if name != "version"}
+    fields |= {"seeds": tuple(told["seeds"]), "tokens": max(ceilings, default=given.tokens)}
+    return replace(given, **fields)
 
 
 class Work:
@@ -128,9 +140,10 @@ class Work:
         sets = self.sets(search.subject, search.seed)
 
         def watch(now: Progress) -> None:
-            judging = "" if now.judged is None else f", judging {now.judged + 1} of {now.finalists}"
-            said = f"{now.spent:,.0f} of {now.ceiling:,.0f} tokens, {now.right}/{now.rows} right{judging}"
-            say(f"{search.name}: step {now.step}, {said}: {now.prompt!r}")
+            judging = now.judged is not None
+            doing = f"judging {now.judged + 1} of {now.finalists}" if judging else f"{now.right}/{now.rows} right"
+            spent = f"{now.spent:,.0f} of {now.ceiling:,.0f} tokens"
+            say(f"{search.name}: step {now.step}, {spent}, {doing}: {now.prompt!r}")
 
         try:
             made = self._optimizer(await self._engine(search.model), search)

@@ -2,8 +2,8 @@
 
 A family that generates has other questions for other seeds, so DEV is another one for each seed of a search. TEST is
 one set a task, of a seed of its own, without any question that was learnt from or judged by. A file has the rows that
-it has: TEST is the same for all seeds, and what is left is dealt out by the seed; where the rows are too few, what is
-not learnt from is halved into DEV and TEST.
+it has: TEST is the same for all seeds, and what is left is dealt out by the seed; where the rows are too few, TEST is
+smaller, and where it would be less than half of DEV, both share what is not learnt from.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ def sets_of(subject: Subject, task: Task, sizes: Sizes, seed: int) -> Sets:
     learn = min(sizes.learn, len(rows) // 4)
     dev, test = sizes.dev, sizes.test
     if learn + dev + test > len(rows):
-        dev = (len(rows) - learn + 1) // 2
-        test = len(rows) - learn - dev
-    left = rows[test:]
-    random.Random(seed).shuffle(left)
-    return Sets(tuple(left[:learn]), tuple(left[learn : learn + dev]), tuple(rows[:test]))
+        left = len(rows) - learn
+        dev = dev if left >= 1.5 * dev else (left + 1) // 2
+        test = left - dev
+    others = rows[test:]
+    random.Random(seed).shuffle(others)
+    return Sets(tuple(others[:learn]), tuple(others[learn : learn + dev]), tuple(rows[:test]))
 
 
 def _endless(task: Task, sizes: Sizes, seed: int) -> Sets:

@@ -4,7 +4,7 @@
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,9 @@ from experiments import estimate, measure, show, with_room  # noqa: E402
 from findings import Findings, Found, Outcomes, choice, oracle, thinned  # noqa: E402
 from pairs import joined, pair, table  # noqa: E402
 from planted import SWITCH, planted  # noqa: E402
-from running import ASKED, SEARCHES, ExperimentDir, chosen, has_room  # noqa: E402
+from running import ASKED, SEARCHES, ExperimentDir, chosen, has_room, kept_sizes  # noqa: E402
 from sets import bbh, chance, gsm8k, sets_of  # noqa: E402
-from ways import ADAPTED, BASE, PROCEDURAL, WAYS, Search, Sizes, Subject, costs, parts  # noqa: E402
+from ways import ADAPTED, BASE, PROCEDURAL, WAYS, Ask, Search, Sizes, Subject, costs, parts  # noqa: E402
 
 from poise.core import Kind  # noqa: E402
 from poise.engines.torch_lm import TorchLM  # noqa: E402
@@ -56,6 +56,8 @@ def test_costs_are_of_what_is_left_and_count_a_search_once():
         ("in all", 300 + 3850),
     ]
     assert costs([], sizes, 0)[-1].tokens == 0
+    assert [each.tokens for each in costs([], sizes, 0, fronts=2) if each.name == "E4"] == [2 * 3 * 10 * 75]
+    assert costs([one], replace(sizes, tokens=4850), 0)[-1].told(100.0) == "in all: about 7,700 tokens, 1 minutes"
 
 
 def test_all_of_the_main_part_takes_about_three_hours():
@@ -86,7 +88,9 @@ def test_generated_sets_share_no_question():
     assert not {item.id for item in one.dev} & {item.id for item in other.dev}
 
 
-@pytest.mark.parametrize(("rows", "sizes"), [(100, (10, 40, 30)), (60, (10, 25, 25)), (21, (5, 8, 8))])
+@pytest.mark.parametrize(
+    ("rows", "sizes"), [(100, (10, 40, 30)), (75, (10, 40, 25)), (60, (10, 25, 25)), (21, (5, 8, 8))]
+)
 def test_a_file_is_dealt_out_whole_where_it_is_short(tmp_path, rows, sizes):
     path = _file(tmp_path / "t.jsonl", [(f"q{k}", str(k)) for k in range(rows)])
     subject = Subject("t", str(path))
@@ -179,6 +183,102 @@ def test_pairs_are_of_the_same_rows():
     assert table("t", ("a",), []) == ""
 
 
+def kept(folder, search, judged, shipped, steps):
+    """A search that ended, as the optimiser writes it down."""
+    at = folder / SEARCHES / search.name
+    at.mkdir(parents=True)
+    told = [{"prompt": name, "right": r, "tokens": t, "seconds": [0.0] * len(r)} for name, r, t in judged]
+    (at / "dev.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+    lines = [{"prompt": prompt, "spent": {"tokens": tokens}} for tokens, prompt in steps]
+    (at / "steps.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    result = {"initial": "old", "best": shipped, "prompts": [{"prompt": name} for name, _, _ in judged]}
+    (at / "result.json").write_text(json.dumps(result))
+
+
+def written(folder, name, lines):
+    (folder / name).write_text("".join(json.dumps(each) + "\n" for each in lines))
+
+
+def answers(subject, prompt, right, tokens, model=ADAPTED, draw=0, values=None):
+    ask = Ask(model, subject, "test", prompt, draw=draw)
+    values = values or ["1" if each else "2" for each in right]
+    return {"ask": asdict(ask), "right": right, "tokens": tokens, "values": values, "failed": 0}
+
+
+N = 200
+HALF, MOST, ALL = [k % 2 == 0 for k in range(N)], [k % 4 != 3 for k in range(N)], [True] * N
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two tasks: one where a search found a better prompt and a shorter one, and two small ones that are pooled."""
+    rooms = [line("t", 0.5, 0.0, pool="") | {"main": True}, line("p", 0.6, 0.3), line("q", 0.7, 0.3)]
+    written(tmp_path, "headroom.jsonl", rooms)
+    sets = [("t", "dev"), ("t", "test"), ("p", "dev"), ("p", "test"), ("q", "dev"), ("q", "test")]
+    clusters = [str(k) for k in range(N)]
+    told = [{"subject": s, "set": kind, "seed": 0, "clusters": clusters, "kinds": ["number"] * N} for s, kind in sets]
+    written(tmp_path, "sets.jsonl", told)
+    old, long, brief = ("old", HALF, [40] * N), ("long", MOST, [80] * N), ("brief", HALF, [20] * N)
+    for name in ("t", "p", "q"):
+        kept(tmp_path, Search(ADAPTED, name, "mixed", 0), [old, long], "long", [(300, "old"), (400, "long")])
+    kept(
+        tmp_path, Search(ADAPTED, "t", "greater", 0), [old, ("odd", ALL, [9] * N)], "odd", [(200, "odd"), (200, "odd")]
+    )
+    kept(tmp_path, Search(ADAPTED, "t", "stop-term", 0), [old, brief], "old", [(300, "brief")])
+    kept(tmp_path, Search(ADAPTED, "t", "read-off", 0), [old], "old", [(300, "old")])
+    kept(tmp_path, Search(BASE, "t", "mixed", 0), [old, ("mine", HALF, [70] * N)], "old", [(300, "mine")])
+    odd = Ask(ADAPTED, "t", "dev", "odd", 0)
+    asked = [{"ask": asdict(odd), "right": HALF, "tokens": [9] * N, "values": [None] * N, "failed": 0}]
+    asked += [answers(name, prompt, r, t) for name in ("t", "p", "q") for prompt, r, t in (old, long)]
+    again = ["1" if k % 2 == 0 and k % 8 else "3" for k in range(N)]
+    asked += [answers("t", "brief", HALF, [20] * N), answers("t", "brief", HALF, [20] * N, draw=1, values=again)]
+    asked += [answers("t", "long", HALF, [80] * N, BASE), answers("t", "old", HALF, [40] * N, BASE)]
+    written(tmp_path, "asked.jsonl", asked)
+    return tmp_path
+
+
+WRITTEN = Sizes(tokens=1000, test=N, seeds=(0,))
+
+
+def row(page, begins):
+    found = [each for each in page.splitlines() if each.startswith(f"| {begins}")]
+    assert len(found) == 1, begins
+    return [cell.strip() for cell in found[0].strip("|").split("|")]
+
+
+def test_the_tables_of_accuracy_are_what_was_written_down(folder):
+    page = show(folder, WRITTEN, "", "here")
+    told = row(page, "t, mixed | 1")
+    assert told[1:5] == ["1", "2", "700", str(N)]
+    assert (told[5][:4], told[6][:4], told[7][:4], told[8][:5]) == ("50.0", "75.0", "75.0", "+25.0")
+    assert [cell[:4] for cell in row(page, "t, mixed | 5")[1:]] == ["50.0", "50.0", "50.0", "75.0", "75.0"]
+    assert row(page, "t, greater | 1")[6][:4] == "50.0"  # not its own greedy 100 %
+    assert row(page, "bbh, pooled, mixed | 2")[4] == row(page, "bbh, pooled, mixed | 400")[1] == str(2 * N)
+    gaps = [row(page, f"t, {tokens}") for tokens in ("400", "600", "800", "1,000")]
+    assert [gap[2][:5] for gap in gaps] == ["+0.0 ", "+0.0 ", "+25.0", "+25.0"]
+    assert row(page, "t, mixed, seed 0: `long`")[4][:5] == "+25.0"
+    assert row(page, "mixed: DEV")[3] == "met"
+    assert row(page, "DEV: mixed above")[2:] == ["2 of 4", "MISSED"]
+
+
+def test_the_tables_of_length_front_and_transfer_are_what_was_written_down(folder):
+    page = show(folder, WRITTEN, "", "here")
+    told = row(page, "E2 t, stop-term : initial; `brief`")
+    assert (told[9], told[7]) == ("0.50 [0.50, 0.50]", "0 : 0")
+    assert row(page, "E2 t, stop-term : read-off")[9] == "0.50 [0.50, 0.50]"
+    assert row(page, "TEST: 25 %")[3] == "met"
+    assert row(page, "t, of the front, `brief`")[2:4] == ["50.0 [43.1, 56.9]", "20.0"]
+    choice_of, best = row(page, "t, a choice per question"), row(page, "t, of the front, `long` (best on DEV)")
+    disagree = sum(not (k % 2 == 0 and k % 8) for k in range(N)) / N
+    assert float(choice_of[3]) == pytest.approx(40 + 80 * disagree, abs=0.06)
+    assert choice_of[2] == best[2] == row(page, "t, the oracle over")[2]
+    assert row(page, "t, found on default, asked of base: `long`")[4][:5] == "+0.0 "
+    assert "found on base (no gain shown), asked of" not in page  # its prompt was not asked yet
+    wanted = Findings(folder, with_room(list(ExperimentDir(folder).lines("headroom.jsonl"))), WRITTEN).tests()
+    assert {(ask.model, ask.prompt) for ask in wanted if ask.prompt == "mine"} == {(ADAPTED, "mine"), (BASE, "mine")}
+    assert "E2" not in show(folder, WRITTEN, "E1", "here")
+
+
 INITIAL = "Go a c d"
 SIZES = Sizes(tokens=5_000, learn=10, dev=14, test=14, reasoning=10, draws=4, seeds=(0,), initial=INITIAL)
 
@@ -207,15 +307,16 @@ async def test_the_whole_in_miniature(tmp_path, knowing, capsys):
         raise AssertionError(f"{word} was opened for what is done")
 
     await measure(folder, SIZES, subjects, "E1", opening=opening)
+    assert opened == ["torch:default"]
     first = show(folder, SIZES, "E1", "here")
-    assert "E2" not in first.split("### Targets")[0].replace("E2, E3", "")
+    assert "### E1: where" in first
+    assert "### E2" not in first
     await measure(folder, SIZES, subjects, opening=opening)
-    assert opened == ["torch:default"] * 2 + ["torch:smollm2-135m-instruct"] + ["torch:default"] * (len(opened) - 3)
+    assert opened[1:] == ["torch:smollm2-135m-instruct", "torch:default", "torch:smollm2-135m-instruct"]
     said = capsys.readouterr().err
     assert "gsm8k: skipped" in said
     assert "margin of non-inferiority: 34 points" in said
     page = show(folder, SIZES, "", "here")
-    print(page)
     for title in ("Headroom", "E1: where", "E1: DEV", "E1: shortlists", "E1: mixed", "E2, E3", "E5", "Targets"):
         assert f"### {title}" in page
     assert "| default, yes |" in page
@@ -230,6 +331,8 @@ async def test_the_whole_in_miniature(tmp_path, knowing, capsys):
     assert estimate(ExperimentDir(folder), SIZES, subjects[:1], "")[-1].tokens == 0
     await measure(folder, SIZES, subjects, opening=gone)
     assert show(folder, SIZES, "", "here") == page
+    assert kept_sizes(folder, Sizes()) == SIZES
+    assert kept_sizes(tmp_path / "none", SIZES) == SIZES
     with pytest.raises(ConfigError, match="dev"):
         await measure(folder, replace(SIZES, dev=13), subjects, opening=gone)
 

@@ -122,7 +122,7 @@ class Sizes:
         return math.ceil(100 * smallest_margin(DISCORDANT, self.test)) / 100
 
 
-QUICK = Sizes(tokens=25_000, learn=8, dev=10, test=10, reasoning=48, draws=2, seeds=(0,))
+QUICK = Sizes(tokens=15_000, learn=8, dev=10, test=10, reasoning=48, draws=2, seeds=(0,))
 
 
 @dataclass(frozen=True)
@@ -174,14 +174,14 @@ class Cost:
         return f"{self.name}: about {self.tokens:,} tokens, {self.tokens / rate / 60:,.0f} minutes"
 
 
-JUDGED, TESTED, LENGTH = {False: 3.2, True: 6.0}, 0.6, 0.75
-"""Supposed: prompts that a search judges, prompts of it that TEST sees, and the share of `reasoning` that answers
-take."""
+JUDGED, TESTED, FRONT, LENGTH = {False: 3.2, True: 6.0}, 0.6, 3, 0.75
+"""Supposed: prompts that a search judges, those of it and of a front that TEST sees, and the share of `reasoning` that
+answers take."""
 
 
-def costs(todo: Sequence[Part], sizes: Sizes, scans: int) -> list[Cost]:
+def costs(todo: Sequence[Part], sizes: Sizes, scans: int, fronts: int = 0) -> list[Cost]:
     """What is not done yet, by experiment; a search that two need counts once. `scans`: answers that say whether there
-    is anything to gain."""
+    is anything to gain; `fronts`: tasks of E4."""
     answer = sizes.reasoning * LENGTH
     found, seen = [Cost("headroom", round(scans * answer))], set[Search]()
     for experiment in EXPERIMENTS:
@@ -190,6 +190,8 @@ def costs(todo: Sequence[Part], sizes: Sizes, scans: int) -> list[Cost]:
         tokens = sum(sizes.tokens + JUDGED[WAYS[one.way].shorter] * sizes.dev * answer for one in new)
         tokens += len(new) * TESTED * sizes.test * answer
         tokens += sum(2 * sizes.dev * answer for one in new if one.way == By.GREATER.value)  # its DEV once more
+        if experiment == "E4":
+            tokens += fronts * FRONT * sizes.test * answer
         if tokens:
             found.append(Cost(experiment, round(tokens)))
     return [*found, Cost("in all", sum(each.tokens for each in found))]
