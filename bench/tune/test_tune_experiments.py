@@ -5,6 +5,7 @@
 import json
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 UNIT = Path(__file__).parents[2] / "tests" / "unit"
 sys.path += [str(UNIT), str(UNIT / "tune")]
 
+import running  # noqa: E402
 from experiments import estimate, measure, show, with_room  # noqa: E402
 from findings import Findings, Found, Outcomes, choice, oracle, thinned  # noqa: E402
 from pairs import joined, pair, table  # noqa: E402
@@ -335,6 +337,29 @@ async def test_the_whole_in_miniature(tmp_path, knowing, capsys):
     assert kept_sizes(tmp_path / "none", SIZES) == SIZES
     with pytest.raises(ConfigError, match="dev"):
         await measure(folder, replace(SIZES, dev=13), subjects, opening=gone)
+
+
+async def test_what_is_killed_goes_on_as_if_it_had_not_been(tmp_path, knowing, monkeypatch):
+    """Ended in the middle of a search, of a judgement, and before TEST."""
+    (digits, _), only, said = tasks(tmp_path / "data"), "E1 .* (mixed|random)", []
+    opening = partial(TorchLM, knowing, slots=64, context=128)
+    await measure(tmp_path / "whole", SIZES, [digits], only, opening=lambda word: opening())
+    ends = [("mixed-0: step 1",), ("random-0", "judging 2"), ("test default",)]
+
+    def dying(line):
+        said.append(line)
+        if ends and all(word in line for word in ends[0]):
+            raise KeyboardInterrupt(ends.pop(0))
+
+    monkeypatch.setattr(running, "say", dying)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            await measure(tmp_path / "killed", SIZES, [digits], only, opening=lambda word: opening())
+    await measure(tmp_path / "killed", SIZES, [digits], only, opening=lambda word: opening())
+    assert len([line for line in said if "mixed-0: step 1" in line]) == 1
+    pages = [show(tmp_path / name, SIZES, only, "here") for name in ("whole", "killed")]
+    assert pages[0] == pages[1]
+    assert "E1: TEST" in pages[0]
 
 
 async def test_a_search_that_cannot_work_is_told_and_does_not_stop_the_others(tmp_path, knowing):
