@@ -3,7 +3,7 @@ a front with a choice per question, and transfer; TEST asked once, all with inte
 stopped, and what is done costs nothing. See README.md beside this. Needs the extra `torch`.
 
     .venv/bin/python bench/tune/run.py --gsm8k FOLDER --bbh FOLDER    # all of it: some six hours on two cores
-    .venv/bin/python bench/tune/run.py --only E1                      # E1 alone: about three on its main tasks
+    .venv/bin/python bench/tune/run.py --only E1                      # E1 alone: three to four on its main tasks
     .venv/bin/python bench/tune/run.py --only 'E1 default gsm'        # one task of it
     .venv/bin/python bench/tune/run.py --quick                        # does every part work? figures mean nothing
     .venv/bin/python bench/tune/run.py --table                        # measure nothing, show what is there
