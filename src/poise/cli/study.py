@@ -86,8 +86,8 @@ def reasoning(
     ablation_task: Annotated[list[str] | None, typer.Option(help="Tasks of ablations. [two of several steps]")] = None,
     ablation_items: Annotated[int | None, typer.Option(help="Items per task of ablations. [75; quick: 2]")] = None,
     share: Annotated[float, typer.Option(help="Share of tokens that gated arms think before.")] = 0.15,
-    drafts: Annotated[int, typer.Option(help="Drafts of the amortised arm.")] = 8,
-    scorer: Annotated[str, typer.Option(help="Of every search: as for poise ask.")] = "surprisal",
+    drafts: Annotated[int, typer.Option(help="Drafts of the amortised arm; short answers want few.")] = 2,
+    scorer: Annotated[str, typer.Option(help="Of every search. [mean_logprob; ablations: surprisal]")] = "",
     auroc: Annotated[float, typer.Option(help="Of the scorer, within questions, as measured.")] = 1.0,
     prompt: Annotated[str, typer.Option(help="Prompt of every main arm: an id, or a .md file.")] = "silent",
     ablation_prompt: Annotated[str, typer.Option(help="Prompt of ablations.")] = "bare",
@@ -113,12 +113,16 @@ def reasoning(
     from dataclasses import replace
 
     from poise.study.reasoning import ABLATION, MAIN, ReasoningSettings
-    from poise.study.reasoning_arms import Design
 
-    design = Design(prompt, max_tokens=max_tokens, share=share, drafts=drafts, scorer=scorer, auroc=auroc)
+    shared: dict[str, Any] = {"max_tokens": max_tokens, "share": share, "drafts": drafts, "auroc": auroc}
+    shared |= {"scorer": scorer} if scorer else {}
     parts = (
-        replace(MAIN, design=design, tasks=tuple(task or MAIN.tasks)),
-        replace(ABLATION, design=replace(design, prompt=ablation_prompt), tasks=tuple(ablation_task or ABLATION.tasks)),
+        replace(MAIN, design=replace(MAIN.design, prompt=prompt, **shared), tasks=tuple(task or MAIN.tasks)),
+        replace(
+            ABLATION,
+            design=replace(ABLATION.design, prompt=ablation_prompt, **shared),
+            tasks=tuple(ablation_task or ABLATION.tasks),
+        ),
     )
     main, ablation = (
         replace(part, limit=size or (2 if quick else part.limit))

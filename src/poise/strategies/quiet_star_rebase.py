@@ -32,7 +32,7 @@ class When(Enum):
 
 
 class Modes(Found):
-    """What was found, which steps were drawn with thoughts, and whether fast drafts left the question open."""
+    """What was found, which steps were drawn with thoughts, and whether drafts left the question open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,8 +48,10 @@ class QuietStarRebase(Rebase):
     The search shares out a budget over pairs of step and mode. `width` counts fast steps; one that thinks costs
     1 + `passes` * `thought_share` of them, its share of tokens with a thought (the engine's gate chooses which; 1:
     all). `when`: `unsure` thinks below steps whose score lies between `low` and `high`, and below siblings that do
-    not agree on a number. First `drafts` whole answers are drawn fast: where a share of `agree` of them says the same,
-    that is the answer; else the first steps think (where `when` lets any), and the drafts vote with the leaves.
+    not agree on a number. First `drafts` whole answers are drawn, fast unless `drafts_think`: where a share of `agree`
+    of them says the same, that is the answer; else the first steps think (where `when` lets any), and the drafts vote
+    with the leaves. Let drafts think where fast answers are mostly wrong even when they agree. With `sure` below 1 they
+    come one after the other, and one whose score reaches it is the answer as well.
     `auroc`: the scorer's, within questions, as measured; below .6 its scores neither share nor vote. Needs an engine
     with thoughts. Cost: `drafts` calls, then `width` units a depth, fewer as paths end; a short call for each path left
     open."""
@@ -61,14 +63,16 @@ class QuietStarRebase(Rebase):
     low: float = 0.2
     high: float = 0.8
     drafts: int = 4
+    drafts_think: bool = False
     agree: float = 0.75
+    sure: float = 1.0
     auroc: float = 1.0
 
     def __post_init__(self) -> None:
         super(QuietStarRebase, self).__post_init__()
         at_least("passes", self.passes)
         at_least("drafts", self.drafts, 0)
-        for knob in ("thought_share", "agree"):
+        for knob in ("thought_share", "agree", "sure"):
             if not 0 < getattr(self, knob) <= 1:
                 raise ConfigError(knob, getattr(self, knob), "above 0, up to 1")
         if not 0 <= self.low <= self.high <= 1:
@@ -93,20 +97,22 @@ class QuietStarRebase(Rebase):
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
         found = Modes()
-        if self.drafts:
-            drafted = await self._drafted(run)
-            found.steps |= {step.id: step for step in drafted}
-            if self._agreed(request, drafted):
-                return self.pick(request, drafted, {})
-            found.open = True
-            if drafted:
-                found.add(drafted, await run.score(drafted))
+        waits = self.sure < 1
+        for _ in range(self.drafts if waits else min(self.drafts, 1)):
+            drafted = await self._drafted(run, 1 if waits else self.drafts)
+            told = [*found.steps.values(), *drafted]
+            if self._agreed(request, told):
+                return self.pick(request, told, {})
+            found.add(drafted, await run.score(drafted) if drafted else [])
+            if self._sure(request, told, found):
+                return self.pick(request, told, found.scores)
+        found.open = self.drafts > 0
         return await self.search(request, run, found)
 
-    async def _drafted(self, run: Run) -> list[Step]:
-        """Whole answers without thoughts."""
+    async def _drafted(self, run: Run, count: int) -> list[Step]:
+        """Whole answers."""
         async with run.flow() as flow:
-            flow.launch_all(rooted(self.drafts), self._sampling(run.sampling, thinks=False))
+            flow.launch_all(rooted(count), self._sampling(run.sampling, thinks=self.drafts_think))
             steps = [done.step async for done in flow if done.step and done.step.finished]
         return sorted(steps, key=lambda step: step.id)
 
@@ -115,6 +121,11 @@ class QuietStarRebase(Rebase):
         leaves = [step for step in drafted if is_answer(step, request.sampling.stop)]
         winner = vote.leader(answers.classes([step.value for step in leaves], request.kind))
         return winner is not None and winner.votes >= self.agree * self.drafts
+
+    def _sure(self, request: Request, drafted: Sequence[Step], found: Found) -> bool:
+        """Whether a draft is an answer, and scores high enough to be the answer."""
+        leaves = [step for step in drafted if is_answer(step, request.sampling.stop)]
+        return self.sure < 1 and self.trusts and max(found.values(leaves), default=0.0) >= self.sure
 
     def pick(self, request: Request, steps: Sequence[Step], scores: Mapping[int, Score]) -> Pick | None:
         """See Stepwise.pick; a plain majority where the scorer is not to be trusted."""

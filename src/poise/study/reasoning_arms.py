@@ -22,8 +22,9 @@ BENEATH = "beneath"
 class Design:
     """What all arms share. `votes`: six in the published study, at temperature 1, which is `hot` here and `cool` for
     its control. `share`: of tokens that gated arms think before; `passes`: of a thought; `drafts`: of amortised ones.
-    `auroc`: of the scorer, within questions, as measured (see QuietStarRebase). `margin`: a share of items; an arm that
-    was promised not to be worse must not be so by more (500 items support 5 points where one in five differs)."""
+    `auroc`: of the scorer, within questions, as measured (see QuietStarRebase). `union`: its gates. `margin`: a share
+    of items; an arm that was promised not to be worse must not be so by more (500 items support 5 points where one in
+    five differs)."""
 
     prompt: str = "silent"
     votes: int = 6
@@ -32,9 +33,10 @@ class Design:
     max_tokens: int = 256
     share: float = 0.15
     passes: int = 7
-    drafts: int = 8
+    drafts: int = 2
     scorer: str = "surprisal"
     auroc: float = 1.0
+    union: QuietStarRebase = QuietStarRebase()
     margin: float = 0.05
 
     def sampling(self, thinking: Thinking, temperature: float | None = None) -> Sampling:
@@ -75,8 +77,8 @@ def main_arms(design: Design, *, beneath: bool = False) -> tuple[Arm, ...]:
         design.arm("rebase_equal", Rebase(width=design.width)),
         design.arm("quiet_star_gated", vote, gated),
         design.arm("quiet_star_amortised", vote, amortised),
-        design.arm("union", _union(design)),
-        design.arm("union_equal", replace(_union(design), width=design.width)),
+        design.arm("union", _union(design, design.width // 2)),
+        design.arm("union_equal", _union(design, design.width)),
     ]
     if beneath:
         arms.append(design.arm("never_taught", vote, engine=BENEATH))
@@ -85,7 +87,7 @@ def main_arms(design: Design, *, beneath: bool = False) -> tuple[Arm, ...]:
 
 def ablation_arms(design: Design) -> tuple[Arm, ...]:
     """The union with one gate off at a time, and the published union: whole, with each flaw alone, with all of them."""
-    union, combined = _union(design), _combined(design)
+    union, combined = _union(design, design.width // 2), _combined(design)
     flawed = {flaw.value: (flaw,) for flaw in Flaw} | {"all": tuple(Flaw)}
     return (
         design.arm("union_gated", union),
@@ -130,9 +132,12 @@ def _combined(design: Design) -> QuietStarRebase:
     return QuietStarRebase(width=design.width, when=When.ALWAYS, thought_share=1.0, passes=design.passes, drafts=0)
 
 
-def _union(design: Design) -> QuietStarRebase:
-    half = max(1, design.width // 2)
-    return QuietStarRebase(width=half, thought_share=design.share, passes=design.passes, auroc=design.auroc)
+def _union(design: Design, units: int) -> QuietStarRebase:
+    """For what so many steps cost that never think, drafts included."""
+    share = design.share if design.union.thought_share < 1 else 1.0
+    made = replace(design.union, passes=design.passes, auroc=design.auroc, thought_share=share)
+    drafted = made.drafts * (made.price if made.drafts_think else 1.0)
+    return replace(made, width=max(1, int(units - drafted)))
 
 
 def _flawed(combined: QuietStarRebase, flaws: tuple[Flaw, ...]) -> PublishedUnion:

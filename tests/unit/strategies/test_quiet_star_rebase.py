@@ -130,6 +130,27 @@ def test_drafts_that_agree_are_the_answer():
     assert answer.usage.scorer_tokens == 0
 
 
+def test_drafts_may_think():
+    """Two drafts that thought agree, and there is no search; two fast ones do not."""
+    script = Script((("7", 0.5), ("8", 0.5)), (20, 40), steps=3, thoughtful=(("9", 1.0),))
+    strategy = dataclasses.replace(UNION, drafts=2, agree=1.0, thought_share=1.0)
+    answer, ways = heard(dataclasses.replace(strategy, drafts_think=True), script, seed=5)
+    assert (answer.value.text, ways) == ("9", {ThinkingMode.EXACT: 2})
+    _, ways = heard(strategy, script, seed=5)
+    assert ways[ThinkingMode.OFF] == 2
+    assert ways[ThinkingMode.EXACT] > 0
+
+
+@pytest.mark.parametrize(("score", "drawn"), [(0.95, 1), (0.9, 1), (0.89, 3)])
+def test_a_draft_that_scores_high_enough_is_the_answer(score, drawn):
+    """Else drafts come one by one, until they are all there and do not agree."""
+    strategy = dataclasses.replace(UNION, drafts=3, agree=1.0, sure=0.9)
+    answer, ways = heard(strategy, EVEN, ByText(lambda text: score), seed=5)
+    assert (answer.usage.calls == drawn) is (score >= 0.9)
+    assert ways[ThinkingMode.OFF] >= drawn
+    assert heard(dataclasses.replace(strategy, auroc=0.5), EVEN, ByText(lambda text: score))[0].usage.calls != 1
+
+
 def test_drafts_that_do_not_agree_vote_with_the_leaves():
     answer, _ = heard(dataclasses.replace(UNION, drafts=4, agree=1.0), EVEN, seed=5)
     assert answer.usage.calls > 4
@@ -153,6 +174,7 @@ def test_a_scorer_that_cannot_tell_neither_shares_nor_votes():
         ("thought_share", 0.0),
         ("thought_share", 1.5),
         ("agree", 0.0),
+        ("sure", 0.0),
         ("low", 0.9),
         ("passes", 0),
         ("drafts", -1),

@@ -13,6 +13,7 @@ from poise.errors import ConfigError
 from poise.run import solve
 from poise.scoring.logprob import MeanLogprob
 from poise.seams import Plan
+from poise.strategies.quiet_star_rebase import QuietStarRebase
 from poise.study.flaws import Flaw, PublishedUnion, last_integer
 from poise.study.reasoning import Part, ReasoningDir, ReasoningSettings, reasoning
 from poise.study.reasoning_arms import (
@@ -56,6 +57,15 @@ def test_every_comparison_names_arms():
         assert len(set(names)) == len(names)
         assert {name for pair in pairs for name in pair} <= set(names)
     assert set(PROMISES) <= set(COMPARISONS)
+
+
+def test_the_union_pays_for_its_drafts_out_of_its_half():
+    thoughtful = QuietStarRebase(drafts=2, drafts_think=True, agree=1.0, thought_share=1.0)
+    for union, widths in ((thoughtful, (8, 32)), (QuietStarRebase(), (20, 44))):
+        arms = {arm.name: arm.plan.strategy for arm in main_arms(dataclasses.replace(DESIGN, passes=7, union=union))}
+        assert (arms["union"].width, arms["union_equal"].width) == widths
+        assert arms["combined"].width == arms["rebase_equal"].width == 48
+        assert arms["adaptive_equal"].n == 48
 
 
 def flawed(*flaws, **knobs):
