@@ -13,6 +13,7 @@ import sys
 import typer
 
 from poise import __version__
+from poise.aside import unheard
 from poise.cli import lab, models, prompts, study
 from poise.cli.ask import ask
 from poise.cli.bench import bench
@@ -46,6 +47,15 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    try:
+        _carried_out()
+    except SystemExit as end:
+        if not unheard():
+            raise
+        _leave(end)  # what a scorer still does in its thread, nobody waits for any more
+
+
+def _carried_out() -> None:
     logging.basicConfig(
         level=os.environ.get("POISE_LOG", "WARNING").upper(), format="%(levelname)s %(name)s: %(message)s"
     )
@@ -60,3 +70,12 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.secho("interrupted", err=True)
         sys.exit(130)
+
+
+def _leave(end: SystemExit) -> None:
+    """Exit at once, with the status that Python would exit with."""
+    if isinstance(end.code, str):
+        typer.echo(end.code, err=True)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))

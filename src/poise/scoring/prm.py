@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
+from poise.aside import aside
 from poise.core import Ability, Path, Request, Role, Score
 from poise.models.extra import require_torch
 
@@ -61,7 +61,7 @@ class ProcessRewardModel:
         if not told:
             return [_EMPTY] * len(paths)
         question = "\n".join(message.text for message in request.messages if message.role is Role.USER)
-        found = iter(await asyncio.to_thread(self._read, question, told))
+        found = iter(await aside(self._read, question, told))
         return [next(found) if text.strip() else _EMPTY for text in texts]
 
     def _read(self, question: str, texts: Sequence[str]) -> list[Score]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
+from poise.aside import aside
 from poise.core import Ability, Path, Prompt, Request, Role, Score
 from poise.models.extra import require_torch
 from poise.scoring.verifier import text_of
@@ -60,7 +60,7 @@ class QuietStarScorer:
         if not told:
             return [_EMPTY] * len(paths)
         prompt = tuple(message for message in request.messages if message.role is not Role.ASSISTANT)
-        found = iter(await asyncio.to_thread(self._read, prompt, [text_of(path) for path in told]))
+        found = iter(await aside(self._read, prompt, [text_of(path) for path in told]))
         return [next(found) if any(step.text for step in path) else _EMPTY for path in paths]
 
     def _read(self, prompt: Prompt, told: Sequence[Text]) -> list[Score]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poise.aside import aside
 from poise.core import Path, Prompt, Score
 from poise.costs import Card, Usage
 from poise.errors import ConfigError
@@ -50,7 +51,7 @@ class Reading:
         job = Job(prompt, tuple(text_of(path) for path in paths), loop, loop.create_future())
         with self._queue:
             self._waiting.append(job)
-        await asyncio.to_thread(self._drain)
+        await aside(self._drain)
         return await job.told
 
     def _drain(self) -> None:

@@ -5,12 +5,12 @@ Trained by `poise lab verifier` on outcomes of the policy's own draws, read out 
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
+from poise.aside import aside
 from poise.core import Ability, Finish, Path, Request, Role, Score
 from poise.errors import ConfigError
 from poise.models.extra import require_torch
@@ -57,7 +57,7 @@ class Verifier:
         prompt = tuple(message for message in request.messages if message.role is not Role.ASSISTANT)
         reading = self._reading
         if reading is None:
-            reading = await asyncio.to_thread(self._load)
+            reading = await aside(self._load)
         found = iter(await reading.scores(prompt, told))
         return [next(found) if any(step.text for step in path) else _EMPTY for path in paths]
 

@@ -166,3 +166,16 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: strategy: got 'nothing'")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"), [(["version"], 0, "poise "), (["ask", "x", "--kind", "y"], 2, "")]
+)
+def test_it_leaves_with_all_it_said_though_a_scorer_still_works(words, status, told):
+    """As `aside` leaves it behind when the deadline has come."""
+    busy = "import sys, threading; threading.Thread(target=threading.Event().wait, name='poise-aside', daemon=True).start()"
+    code = f"{busy}; sys.argv = {['poise', *words]!r}; from poise.cli import main; main()"
+    left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert left.returncode == status
+    assert left.stdout.startswith(told)
+    assert bool(left.stderr) is (status > 0)
