@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from poise.core import Delta, Path, Request, Score, Step, Stopped, Value
+from poise.core import Ability, Delta, Path, Request, Score, Step, Stopped, Value
 from poise.costs import Usage
 from poise.seams import Plan
 
@@ -189,6 +189,20 @@ class Trace:
     def failures(self) -> tuple[int, int]:
         """How many draws failed, and how many paths could not be scored."""
         return sum(1 for _ in self.of(Failed)), sum(event.score.failure is not None for event in self.of(Scored))
+
+    @property
+    def unweighed(self) -> bool:
+        """Whether nothing came that the method weighs drafts by: every score failed, or a strategy that goes by
+        logprobs was sent none. Then drafts counted alike, or the first was taken, whatever the method's name says."""
+        scored = [event.score.failure is not None for event in self.of(Scored)]
+        if scored and all(scored):
+            return True
+        opened = next(self.of(Opened), None)
+        needs = getattr(opened.plan.strategy, "needs", ()) if opened else ()  # a trace that was read may not know them
+        if Ability.LOGPROBS not in needs:
+            return False
+        drafts = [event.step.draft for event in self.of(Drawn) if event.step.draft.tokens]
+        return bool(drafts) and not any(draft.logprobs for draft in drafts)
 
     def path(self, step: int) -> Path:
         """The steps from the root's first child down to `step`."""

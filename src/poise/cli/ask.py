@@ -101,6 +101,7 @@ async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str, st
     from poise.config import prompted, strategy_of
     from poise.connect import connect
     from poise.control.planner import plan
+    from poise.errors import ConfigError
     from poise.run import solve
     from poise.scorers import Scorers
 
@@ -109,6 +110,8 @@ async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str, st
     live = connect(spec)
     try:
         decided = plan(request, strategy=chosen, engine=live.name, scorer=scorer or named, card=live.card)
+        if scorer and not decided.strategy.scored:
+            raise ConfigError("scorer", scorer, f"with a strategy that scores; {decided.strategy.name} does not")
         if prompt:
             decided = prompted(decided, prompt)
         return await solve(request, decided, {live.name: live}, Scorers(), seed)
@@ -118,8 +121,11 @@ async def _solved(request: Request, spec: EngineSpec, wanted: tuple[str, str, st
 
 def _answer_line(answer: Answer) -> str:
     """The value (or, for free text, the text), with confidence and cost on a line below."""
+    from poise.report.words import UNWEIGHED
+
     usage = answer.usage
     sure = "" if answer.confidence is None else f"confidence {answer.confidence:.2f} · "
     head = answer.value.text if answer.value else f"No value was found in what was written:\n{answer.text.strip()}"
+    blind = f"\n({UNWEIGHED}: they counted alike)" if answer.trace.unweighed else ""
     cost = f"{usage.calls} calls, {usage.new_tokens + usage.overrun_tokens} new tokens, {usage.seconds:.2f} s"
-    return f"{head}\n({sure}{cost} · {answer.stopped.value})"
+    return f"{head}\n({sure}{cost} · {answer.stopped.value}){blind}"

@@ -63,4 +63,5 @@ def graded(question: Question, arm: str, trace: Trace, error: str | None = None)
         error=error,
         wall=opened.wall if opened else 0.0,
         prefix_reads=trace.prefix_reads,
+        unweighed=trace.unweighed,
     )

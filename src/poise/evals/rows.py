@@ -26,7 +26,7 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One item answered by one arm. `error` is None or the class name of what went wrong (then nothing is correct);
-    `prefix_reads` as in `Trace`."""
+    `prefix_reads` and `unweighed` as in `Trace`."""
 
     item: str
     task: str
@@ -45,6 +45,7 @@ class Row:
     error: str | None = None
     wall: float = 0.0
     prefix_reads: float | None = None
+    unweighed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class TaskScore:
 class ArmSummary:
     """One arm over all items. Costs are means per question; tokens are generated tokens, overrun included; `hull_gap`
     is accuracy minus the convex hull of the other arms' (flops, accuracy) at the same cost; `prefix_reads` is the mean
-    of what is known."""
+    of what is known; `unweighed` counts questions."""
 
     arm: str
     n: int
@@ -100,6 +101,7 @@ class ArmSummary:
     hull_gap: float
     tasks: tuple[TaskScore, ...]
     prefix_reads: float | None = None
+    unweighed: int = 0
 
     def cost(self, unit: str) -> Interval:
         """In the unit of a summary's axis: flops or new_tokens."""

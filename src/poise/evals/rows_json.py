@@ -30,6 +30,7 @@ def row_to_json(row: Row) -> Json:
         "wall": round(row.wall, 6),
         "usage": usage_to_json(row.usage),
         "prefix_reads": None if row.prefix_reads is None else round(row.prefix_reads, 4),
+        "unweighed": row.unweighed or None,
     }
     if row.first_token_seconds is not None:
         data["first_token_seconds"] = round(row.first_token_seconds, 6)
@@ -57,6 +58,7 @@ def row_from_json(data: Json) -> Row:
             error=data.get("error"),
             wall=data["wall"],
             prefix_reads=data.get("prefix_reads"),
+            unweighed=data.get("unweighed", False),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("row", 0, f"{type(error).__name__}: {error}", "a row as Poise writes it") from error

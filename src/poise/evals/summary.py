@@ -166,6 +166,7 @@ def _arm(table: _Table, index: int, watts: float) -> ArmSummary:
         hull_gap=frontier.hull_gap(table.points[index], others) if table.n else 0.0,
         tasks=_tasks(rows),
         prefix_reads=_mean(reads),
+        unweighed=sum(row.unweighed for row in rows),
     )
 
 

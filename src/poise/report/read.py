@@ -11,7 +11,7 @@ from poise.errors import DataError
 from poise.evals.outcome import rows_of, summary_of
 from poise.evals.rows import Row, Summary
 from poise.records import Json, trace_from_json
-from poise.report.words import clean
+from poise.report.words import clean, unweighed
 from poise.store.run_dir import CONFIG, ENVIRONMENT, GRADES, TRACES, RunDir
 from poise.trace import Trace
 
@@ -63,7 +63,7 @@ class Reading:
             notes.append("Replayed from a pool: seconds and joules were not measured.")
         if failed:
             notes.append(f"{failed:,} of {len(self.rows):,} rows failed; they count as wrong, at what they cost.")
-        return tuple(notes)
+        return (*notes, *unweighed(self.summary))
 
     def by_arm(self) -> dict[str, list[Row]]:
         """Rows of each arm, in the order they were graded."""

@@ -33,6 +33,7 @@ def show(summary: Summary, console: Console, scaled: Sequence[Scaling] = ()) -> 
 def render(summary: Summary, width: int = _WIDE, scaled: Sequence[Scaling] = ()) -> Group:
     """The table, the frontier, the families and the comparisons as one thing to print."""
     parts: list[RenderableType] = [table(summary, width)]
+    parts += [Text(note, style="yellow") for note in words.unweighed(summary)]
     plot = scatter(summary)
     parts += [Text(), plot] if plot is not None else []
     parts += [Text(), families(scaled, main_axis(summary), width)] if scaled else []

@@ -110,6 +110,18 @@ def sentence(comparison: Comparison, summary: Summary) -> str:
     )
 
 
+UNWEIGHED = "no scores or logprobs came to weigh drafts by"
+
+
+def unweighed(summary: Summary) -> list[str]:
+    """Of each arm that had to do without what it weighs drafts by, on how many questions."""
+    return [
+        f"{clean(arm.arm)}, {arm.unweighed:,} of {arm.n:,} questions: {UNWEIGHED}: this is not its method."
+        for arm in summary.arms
+        if arm.unweighed
+    ]
+
+
 def unit_word(summary: Summary) -> str:
     """What the cost axis counts."""
     return "FLOPs" if summary.cost == "flops" else "new tokens"

@@ -173,9 +173,17 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path):
 )
 def test_it_leaves_with_all_it_said_though_a_scorer_still_works(words, status, told):
     """As `aside` leaves it behind when the deadline has come."""
-    busy = "import sys, threading; threading.Thread(target=threading.Event().wait, name='poise-aside', daemon=True).start()"
-    code = f"{busy}; sys.argv = {['poise', *words]!r}; from poise.cli import main; main()"
+    thread = "threading.Thread(target=threading.Event().wait, name='poise-aside', daemon=True)"
+    code = (
+        f"import sys, threading; {thread}.start(); sys.argv = {['poise', *words]!r}; from poise.cli import main; main()"
+    )
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert left.returncode == status
     assert left.stdout.startswith(told)
     assert bool(left.stderr) is (status > 0)
+
+
+@pytest.mark.parametrize("strategy", [(), ("--strategy", "self_consistency:n=2")])
+def test_a_scorer_that_nothing_would_ask_is_refused(strategy):
+    with pytest.raises(ConfigError, match=r"scorer.*does not"):
+        invoke("ask", "What is 3 + 4?", "--engine", "scripted", "--scorer", "mean_logprob", *strategy)
