@@ -174,9 +174,8 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path):
 def test_it_leaves_with_all_it_said_though_a_scorer_still_works(words, status, told):
     """As `aside` leaves it behind when the deadline has come."""
     thread = "threading.Thread(target=threading.Event().wait, name='poise-aside', daemon=True)"
-    code = (
-        f"import sys, threading; {thread}.start(); sys.argv = {['poise', *words]!r}; from poise.cli import main; main()"
-    )
+    given = f"sys.argv = {['poise', *words]!r}"
+    code = f"import sys, threading; {thread}.start(); {given}; from poise.cli import main; main()"
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert left.returncode == status
     assert left.stdout.startswith(told)
