@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,7 @@ async def rounds_of(
     for turn in range(rounds + 1):
         for name, way in ways().items():
             one = await measured(engine, asked, way, 1000 * turn, tokens, abreast)
+            print(f"{abreast} at once, round {turn}, {name}: {one.each:.4f} s a token", file=sys.stderr, flush=True)
             if turn:
                 told[name].append(one)
     return told
@@ -130,14 +132,15 @@ def best(figures: list[Figure]) -> Figure:
     return Figure(f"best k: {first.name.split(',')[0]}", first.value, "x off", "<= 2.8", first.value <= 2.8)
 
 
-async def compare(folder: Path, rounds: int, questions: int, tokens: int) -> list[Figure]:
-    """One at a time, then sixteen at once."""
+async def compare(folder: Path, rounds: int, tokens: int, widths: list[int]) -> list[Figure]:
+    """So many draws at once; one at a time takes four questions, more at once one each."""
     engine = QuietStarLM(str(folder), slots=16, context=512)
     n_ahead = read_config(folder).n_ahead
-    asked = [item.question for item in load_task(TASK).items(questions, SEED)]
-    found = figures_of(await rounds_of(engine, asked[:4], rounds, tokens, 1), 1, n_ahead)
-    found.append(best(found))
-    found += figures_of(await rounds_of(engine, asked, rounds, tokens, 16), 16, n_ahead)
+    found = list[Figure]()
+    for abreast in widths:
+        asked = [item.question for item in load_task(TASK).items(max(4, abreast), SEED)]
+        found += figures_of(await rounds_of(engine, asked, rounds, tokens, abreast), abreast, n_ahead)
+        found += [best(found)] if abreast == 1 else []
     await engine.aclose()
     return found
 
@@ -146,8 +149,8 @@ if __name__ == "__main__":
     words = parser(__doc__)
     words.add_argument("folder", type=Path, help="RUN/adapter of a training of thoughts")
     words.add_argument("--rounds", type=int, default=3)
-    words.add_argument("--questions", type=int, default=16)
-    words.add_argument("--tokens", type=int, default=96)
+    words.add_argument("--tokens", type=int, default=96, help="of a draw")
+    words.add_argument("--abreast", type=int, nargs="+", default=[1, 16], choices=range(1, 17), help="draws at once")
     given = words.parse_args()
-    measured_now = asyncio.run(compare(given.folder, given.rounds, given.questions, given.tokens))
+    measured_now = asyncio.run(compare(given.folder, given.rounds, given.tokens, given.abreast))
     show("Thoughts while decoding", measured_now, given.json)
