@@ -198,3 +198,10 @@ def test_a_knob_that_comes_twice_is_refused():
 def test_more_than_can_be_launched_in_time_is_refused(spec):
     with pytest.raises(ConfigError, match="allowed: 1 to"):
         strategy_of(spec)
+
+
+@pytest.mark.parametrize("knob", ["share=unique,kappa=1e308", "balance=inf", "balance=0", "sharpness=nan"])
+def test_both_ends_of_a_range_are_told(knob):
+    with pytest.raises(ConfigError, match=r"allowed: above 0, up to 1,000,000,000$"):
+        strategy_of(f"rebase:{knob}")
+    assert strategy_of("rebase:balance=1e9")[0].balance == 1e9
