@@ -124,6 +124,18 @@ def test_engines_of_one_word():
     assert engine_of("default") == EngineSpec("llamacpp", "default")
 
 
+def test_an_engine_that_cannot_be_meant_is_told_what_can():
+    with pytest.raises(UnknownName, match="did you mean 'scripted'") as caught:
+        engine_of("scriptd")
+    assert str(caught.value).startswith("engine: got 'scriptd'; allowed: ")
+    for allowed in ("default", "smollm2-135m-instruct", "GGUF path", "org/repo", "URL"):
+        assert allowed in str(caught.value)
+    with pytest.raises(UnknownName) as caught:
+        engine_of("nonsense")
+    assert (caught.value.field, caught.value.nearest) == ("engine", None)
+    assert engine_of("org/repo:Q4_K_M").model == "org/repo:Q4_K_M"
+
+
 def test_a_bench_file(tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(
