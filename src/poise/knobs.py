@@ -43,7 +43,11 @@ def strategy(spec: str | Mapping[str, object]) -> Strategy:
     else:
         name = str(spec.get("strategy", ""))
         values = {key: value for key, value in spec.items() if key != "strategy"}
-    return build(registry.strategy_class(name), values, name)
+    made = registry.strategy_class(name)
+    if "scorer" in values and "scorer" not in _types(made):
+        allowed = f"a scorer of the outermost strategy, for all inside: cascade:scorer={values['scorer']}, or --scorer"
+        raise ConfigError(f"knob of {name}", "scorer", allowed)
+    return build(made, values, name)
 
 
 def parted(spec: str) -> tuple[str, str]:

@@ -50,6 +50,13 @@ def test_a_strategy_may_name_its_scorer():
     assert strategy_of("direct") == (Direct(), None)
 
 
+def test_a_scorer_is_one_for_the_whole():
+    with pytest.raises(ConfigError, match="knob of best_of_n: .* outermost .*cascade:scorer=agreement"):
+        strategy_of("cascade:arms=direct+best_of_n(n=2,scorer=agreement)")
+    whole = strategy_of("cascade:scorer=agreement,arms=direct+best_of_n(n=2)")
+    assert whole == (Cascade((Direct(), BestOfN(2))), "agreement")
+
+
 def test_enums_optionals_and_nested_strategies():
     assert knobs.strategy("adaptive_consistency:rule=beta,slack=none") == AdaptiveConsistency(rule=StopRule.BETA)
     nested = {"strategy": "cascade", "arms": ["direct", {"strategy": "self_consistency", "n": 3}], "accept": 1}
