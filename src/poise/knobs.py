@@ -38,10 +38,11 @@ def strategy(spec: str | Mapping[str, object]) -> Strategy:
     """A strategy from "name", "name:n=8,k=2", "name(n=8,k=2)" (the way to write one inside another's knobs) or
     {"strategy": "name", "n": 8}. Raises UnknownName, ConfigError."""
     if isinstance(spec, str):
-        name, rest = parted(spec)
+        name, rest = parted(spec, "strategy")
         values: Mapping[str, object] = pairs(rest, f"strategy {name}")
     else:
         name = str(spec.get("strategy", ""))
+        _check_brackets(name, "strategy")
         values = {key: value for key, value in spec.items() if key != "strategy"}
     made = registry.strategy_class(name)
     if "scorer" in values and "scorer" not in _types(made):
@@ -50,11 +51,17 @@ def strategy(spec: str | Mapping[str, object]) -> Strategy:
     return build(made, values, name)
 
 
-def parted(spec: str) -> tuple[str, str]:
-    """The name and the knobs of "name", "name:knobs" or "name(knobs)"."""
+def parted(spec: str, field: str) -> tuple[str, str]:
+    """The name and the knobs of "name", "name:knobs" or "name(knobs)". Raises ConfigError for an open bracket."""
+    _check_brackets(spec, field)
     inside = _INSIDE.fullmatch(spec)
     name, _, rest = (inside[1], "", inside[2]) if inside else spec.partition(":")
     return name.strip(), rest
+
+
+def _check_brackets(spec: str, field: str) -> None:
+    if spec.count("(") > spec.count(")"):
+        raise ConfigError(field, spec, "a ) for every (: a bracket is not closed")
 
 
 def knobs_of(cls: type[object]) -> dict[str, str]:

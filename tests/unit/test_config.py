@@ -51,7 +51,7 @@ def test_a_strategy_may_name_its_scorer():
 
 
 def test_a_scorer_is_one_for_the_whole():
-    with pytest.raises(ConfigError, match="knob of best_of_n: .* outermost .*cascade:scorer=agreement"):
+    with pytest.raises(ConfigError, match=r"knob of best_of_n: .* outermost .*cascade:scorer=agreement"):
         strategy_of("cascade:arms=direct+best_of_n(n=2,scorer=agreement)")
     whole = strategy_of("cascade:scorer=agreement,arms=direct+best_of_n(n=2)")
     assert whole == (Cascade((Direct(), BestOfN(2))), "agreement")
@@ -224,3 +224,17 @@ def test_both_ends_of_a_range_are_told(knob):
     with pytest.raises(ConfigError, match=r"allowed: above 0, up to 1,000,000,000$"):
         strategy_of(f"rebase:{knob}")
     assert strategy_of("rebase:balance=1e9")[0].balance == 1e9
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "cascade:arms=self_consistency(n=3",
+        "cascade:arms=self_consistency(n=3,accept=0.7",
+        "cascade:arms=direct+cascade(arms=self_consistency(n=3)",
+        "self_consistency(n=3",
+    ],
+)
+def test_a_bracket_that_is_not_closed_is_told_as_that(spec):
+    with pytest.raises(ConfigError, match="^strategy: got .*a bracket is not closed$"):
+        strategy_of(spec)
