@@ -236,5 +236,5 @@ def test_both_ends_of_a_range_are_told(knob):
     ],
 )
 def test_a_bracket_that_is_not_closed_is_told_as_that(spec):
-    with pytest.raises(ConfigError, match="^strategy: got .*a bracket is not closed$"):
+    with pytest.raises(ConfigError, match=r"^strategy: got .*a bracket is not closed$"):
         strategy_of(spec)
