@@ -54,7 +54,7 @@ class BenchFile:
     task: tuple[str, ...] = ()
     limit: int = 60
     seed: int = 0
-    parallel: int = 0
+    parallel: int | None = None
     compare: tuple[str, ...] = ()
     arms: tuple[Arm, ...] = ()
     engines: tuple[tuple[str, EngineSpec], ...] = ()

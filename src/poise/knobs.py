@@ -88,7 +88,7 @@ def _shown(value: object) -> str:
 def pairs(text: str, where: str) -> dict[str, object]:
     """ "a=1,b=x" into names and text values. Raises ConfigError where a part has no "=", or a name comes twice."""
     found: dict[str, object] = {}
-    for part in _parted(text, ","):
+    for part in _parted(text, ",", where):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise ConfigError(where, part, "knob=value, separated by commas")
@@ -98,8 +98,11 @@ def pairs(text: str, where: str) -> dict[str, object]:
     return found
 
 
-def _parted(text: str, mark: str) -> list[str]:
-    """The parts of a text between marks, those inside brackets left alone; empty ones left out."""
+def _parted(text: str, mark: str, where: str) -> list[str]:
+    """The parts of a text between marks, those inside brackets left alone; a blank text has none. Raises ConfigError
+    where there is nothing between two marks, or beside one."""
+    if not text.strip():
+        return []
     parts, depth = [""], 0
     for letter in text:
         depth += {"(": 1, ")": -1}.get(letter, 0)
@@ -107,7 +110,9 @@ def _parted(text: str, mark: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
+    if not all(part.strip() for part in parts):
+        raise ConfigError(where, text, f"something before and after every {mark}")
+    return [part.strip() for part in parts]
 
 
 def _types(cls: type[object]) -> Mapping[str, Any]:
@@ -135,7 +140,7 @@ def read(where: str, value: object, kind: Any) -> Any:
 
 def _sequence(where: str, value: object, part: Any) -> tuple[Any, ...]:
     if isinstance(value, str):
-        value = _parted(value, "+")
+        value = _parted(value, "+", where)
     if not isinstance(value, Sequence):
         raise ConfigError(where, value, "a list")
     return tuple(read(where, each, part) for each in value)

@@ -238,3 +238,16 @@ def test_both_ends_of_a_range_are_told(knob):
 def test_a_bracket_that_is_not_closed_is_told_as_that(spec):
     with pytest.raises(ConfigError, match=r"^strategy: got .*a bracket is not closed$"):
         strategy_of(spec)
+
+
+@pytest.mark.parametrize(
+    "spec", ["cascade:arms=direct+", "cascade:arms=direct++cot", "beam:,,", "beam:width=4,", "cascade:arms=beam(,)"]
+)
+def test_a_part_that_is_not_there_is_refused(spec):
+    with pytest.raises(ConfigError, match="something before and after every"):
+        strategy_of(spec)
+
+
+def test_no_knobs_are_no_missing_part():
+    assert strategy_of("direct:")[0] == strategy_of("direct")[0] == Direct()
+    assert knobs.strategy("cascade:arms=direct()").arms == (Direct(),)
