@@ -177,7 +177,8 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
 
 def _check_model(word: str) -> None:
     """Raises UnknownName, as of an engine, for the name of no model."""
-    from poise.models.find import CATALOGUE, check_name
+    from poise.models.catalogue import CATALOGUE
+    from poise.models.find import check_name
 
     try:
         check_name(word)

@@ -52,7 +52,7 @@ class RunDir:
         """A JSON file of the run; None where there is none yet. Raises DataError where it is broken."""
         try:
             data = (self.path / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return _parsed(data, self.path / name, 0)
 
