@@ -8,6 +8,7 @@ compare = ["vote:direct"]                           temperature = 0.7
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from poise import knobs, prompts
 from poise.core import Sampling, Thinking, ThinkingMode
 from poise.costs import Budget
-from poise.errors import ConfigError, DataError, UnknownName
+from poise.errors import ConfigError, DataError, ModelError, UnknownName
 from poise.seams import Arm, Plan, Strategy
 from poise.store.pool_dir import POOL
 
@@ -158,7 +159,7 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
     """An engine from one word: "scripted", a URL of a server (then `model` is its model), the folder of a pool,
     "torch:MODEL" for PyTorch, "quiet-star:FOLDER" for a model that thinks ("quiet-star:FOLDER@gated:0.15": before every
     seventh token or so; without a folder the one that ships), or a model for llama.cpp. Raises UnknownName for a word
-    that cannot be meant, ModelError for a path with no file."""
+    that cannot be meant."""
     if word == "scripted":
         return EngineSpec("scripted")
     if word.startswith(("http://", "https://")):
@@ -176,12 +177,13 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
 
 
 def _check_model(word: str) -> None:
-    """Raises UnknownName, as of an engine, for the name of no model."""
+    """Raises UnknownName, as of an engine, for the name of no model; a file is looked for when it is opened."""
     from poise.models.catalogue import CATALOGUE
     from poise.models.find import check_name
 
     try:
-        check_name(word)
+        with contextlib.suppress(ModelError):
+            check_name(word)
     except UnknownName:
         known = ("default", "scripted", "torch", "quiet-star", *CATALOGUE)
         raise UnknownName("engine", word, known, _OTHER_ENGINES) from None

@@ -140,7 +140,8 @@ def test_an_engine_that_cannot_be_meant_is_told_what_can():
     with pytest.raises(UnknownName) as caught:
         engine_of("nonsense")
     assert (caught.value.field, caught.value.nearest) == ("engine", None)
-    assert engine_of("org/repo:Q4_K_M").model == "org/repo:Q4_K_M"
+    for word in ("org/repo:Q4_K_M", "not-here.gguf"):
+        assert engine_of(word).model == word
 
 
 def test_a_bench_file(tmp_path):
