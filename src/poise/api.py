@@ -31,7 +31,7 @@ async def asolve(
     URL of a server as "URL MODEL", or an Engine, which is then left open for the next call.
 
     Raises ConfigError before anything is spent, ModelError where weights cannot be had, NoAnswer without a draft."""
-    _check(question, strategy, deadline, engine)
+    _check(question, strategy, deadline, engine, seed)
     request = question if isinstance(question, Request) else Request.ask(question, kind_of(question))
     if deadline is not None:
         goal = Goal(request.goal.budget.meet(Budget(seconds=deadline)), request.goal.confidence)
@@ -46,7 +46,7 @@ async def asolve(
             await live.aclose()
 
 
-def _check(question: object, strategy: object, deadline: object, engine: object) -> None:
+def _check(question: object, strategy: object, deadline: object, engine: object, seed: object) -> None:
     """Refuse what has another type, by its name."""
     numbers = isinstance(deadline, (int, float)) and not isinstance(deadline, bool)
     for name, value, fits, allowed in (
@@ -59,6 +59,7 @@ def _check(question: object, strategy: object, deadline: object, engine: object)
             isinstance(engine, str) or hasattr(engine, "stream"),
             "the name of a model, a URL, or an Engine",
         ),
+        ("seed", seed, isinstance(seed, int) and not isinstance(seed, bool), "a whole number"),
     ):
         if not fits:
             raise ConfigError(name, value, allowed)

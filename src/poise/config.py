@@ -8,6 +8,7 @@ compare = ["vote:direct"]                           temperature = 0.7
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,12 @@ from pathlib import Path
 from poise import knobs, prompts
 from poise.core import Sampling, Thinking, ThinkingMode
 from poise.costs import Budget
-from poise.errors import ConfigError, DataError, UnknownName
+from poise.errors import ConfigError, DataError, ModelError, UnknownName
 from poise.seams import Arm, Plan, Strategy
 from poise.store.pool_dir import POOL
 
 _SAMPLING = ("temperature", "top_p", "max_tokens", "stop")
+_OTHER_ENGINES = "a GGUF path, a hub repository org/repo, torch:MODEL, the folder of a pool, or the URL of a server"
 _BUDGET = tuple(field.name for field in dataclasses.fields(Budget))
 
 
@@ -53,7 +55,7 @@ class BenchFile:
     task: tuple[str, ...] = ()
     limit: int = 60
     seed: int = 0
-    parallel: int = 0
+    parallel: int | None = None
     compare: tuple[str, ...] = ()
     arms: tuple[Arm, ...] = ()
     engines: tuple[tuple[str, EngineSpec], ...] = ()
@@ -156,7 +158,8 @@ def comparisons(specs: Sequence[str], arms: Sequence[Arm]) -> tuple[tuple[str, s
 def engine_of(word: str, model: str = "") -> EngineSpec:
     """An engine from one word: "scripted", a URL of a server (then `model` is its model), the folder of a pool,
     "torch:MODEL" for PyTorch, "quiet-star:FOLDER" for a model that thinks ("quiet-star:FOLDER@gated:0.15": before every
-    seventh token or so; without a folder the one that ships), or a model for llama.cpp."""
+    seventh token or so; without a folder the one that ships), or a model for llama.cpp. Raises UnknownName for a word
+    that cannot be meant."""
     if word == "scripted":
         return EngineSpec("scripted")
     if word.startswith(("http://", "https://")):
@@ -169,7 +172,21 @@ def engine_of(word: str, model: str = "") -> EngineSpec:
     if head == "quiet-star" or head.startswith("quiet-star:"):
         thinking_of(thinking)
         return EngineSpec("quiet-star", "", adapter=head.partition(":")[2], thinking=thinking)
+    _check_model(word)
     return EngineSpec("llamacpp", word)
+
+
+def _check_model(word: str) -> None:
+    """Raises UnknownName, as of an engine, for the name of no model; a file is looked for when it is opened."""
+    from poise.models.catalogue import CATALOGUE
+    from poise.models.find import check_name
+
+    try:
+        with contextlib.suppress(ModelError):
+            check_name(word)
+    except UnknownName:
+        known = ("default", "scripted", "torch", "quiet-star", *CATALOGUE)
+        raise UnknownName("engine", word, known, _OTHER_ENGINES) from None
 
 
 def thinking_of(text: str) -> Thinking:

@@ -43,9 +43,9 @@ class ConfigError(PoiseError, ValueError):
 
 class UnknownName(ConfigError):
     """A name that no registry knows; `nearest` is the closest known one, if any is close. Of a name with two meanings
-    both are told, and none is nearest."""
+    both are told, and none is nearest. `others`: what would do beside the known names."""
 
-    def __init__(self, field: str, got: str, known: Iterable[str]) -> None:
+    def __init__(self, field: str, got: str, known: Iterable[str], others: str = "") -> None:
         names = sorted(known)
         meant = [(name, what) for name, what in AMBIGUOUS.get(got.lower(), ()) if name in names]
         close = [] if meant else difflib.get_close_matches(got, names, n=1, cutoff=0.5)
@@ -53,7 +53,7 @@ class UnknownName(ConfigError):
         hint = f"did you mean {self.nearest!r}? " if self.nearest else ""
         if meant:
             hint = f"say which: {' or '.join(f'{name} ({what})' for name, what in meant)}; "
-        super().__init__(field, got, f"{hint}one of {', '.join(names)}")
+        super().__init__(field, got, f"{hint}one of {', '.join(names)}{others and f'; or {others}'}")
 
 
 class AbilityMissing(ConfigError):

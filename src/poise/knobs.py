@@ -38,19 +38,30 @@ def strategy(spec: str | Mapping[str, object]) -> Strategy:
     """A strategy from "name", "name:n=8,k=2", "name(n=8,k=2)" (the way to write one inside another's knobs) or
     {"strategy": "name", "n": 8}. Raises UnknownName, ConfigError."""
     if isinstance(spec, str):
-        name, rest = parted(spec)
+        name, rest = parted(spec, "strategy")
         values: Mapping[str, object] = pairs(rest, f"strategy {name}")
     else:
         name = str(spec.get("strategy", ""))
+        _check_brackets(name, "strategy")
         values = {key: value for key, value in spec.items() if key != "strategy"}
-    return build(registry.strategy_class(name), values, name)
+    made = registry.strategy_class(name)
+    if "scorer" in values and "scorer" not in _types(made):
+        allowed = f"a scorer of the outermost strategy, for all inside: cascade:scorer={values['scorer']}, or --scorer"
+        raise ConfigError(f"knob of {name}", "scorer", allowed)
+    return build(made, values, name)
 
 
-def parted(spec: str) -> tuple[str, str]:
-    """The name and the knobs of "name", "name:knobs" or "name(knobs)"."""
+def parted(spec: str, field: str) -> tuple[str, str]:
+    """The name and the knobs of "name", "name:knobs" or "name(knobs)". Raises ConfigError for an open bracket."""
+    _check_brackets(spec, field)
     inside = _INSIDE.fullmatch(spec)
     name, _, rest = (inside[1], "", inside[2]) if inside else spec.partition(":")
     return name.strip(), rest
+
+
+def _check_brackets(spec: str, field: str) -> None:
+    if spec.count("(") > spec.count(")"):
+        raise ConfigError(field, spec, "a ) for every (: a bracket is not closed")
 
 
 def knobs_of(cls: type[object]) -> dict[str, str]:
@@ -77,7 +88,7 @@ def _shown(value: object) -> str:
 def pairs(text: str, where: str) -> dict[str, object]:
     """ "a=1,b=x" into names and text values. Raises ConfigError where a part has no "=", or a name comes twice."""
     found: dict[str, object] = {}
-    for part in _parted(text, ","):
+    for part in _parted(text, ",", where):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise ConfigError(where, part, "knob=value, separated by commas")
@@ -87,8 +98,11 @@ def pairs(text: str, where: str) -> dict[str, object]:
     return found
 
 
-def _parted(text: str, mark: str) -> list[str]:
-    """The parts of a text between marks, those inside brackets left alone; empty ones left out."""
+def _parted(text: str, mark: str, where: str) -> list[str]:
+    """The parts of a text between marks, those inside brackets left alone; a blank text has none. Raises ConfigError
+    where there is nothing between two marks, or beside one."""
+    if not text.strip():
+        return []
     parts, depth = [""], 0
     for letter in text:
         depth += {"(": 1, ")": -1}.get(letter, 0)
@@ -96,7 +110,9 @@ def _parted(text: str, mark: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
+    if not all(part.strip() for part in parts):
+        raise ConfigError(where, text, f"something before and after every {mark}")
+    return [part.strip() for part in parts]
 
 
 def _types(cls: type[object]) -> Mapping[str, Any]:
@@ -124,7 +140,7 @@ def read(where: str, value: object, kind: Any) -> Any:
 
 def _sequence(where: str, value: object, part: Any) -> tuple[Any, ...]:
     if isinstance(value, str):
-        value = _parted(value, "+")
+        value = _parted(value, "+", where)
     if not isinstance(value, Sequence):
         raise ConfigError(where, value, "a list")
     return tuple(read(where, each, part) for each in value)

@@ -24,7 +24,7 @@ class Scorers(Mapping[str, Scorer]):
         return self._made[spec]
 
     def __contains__(self, spec: object) -> bool:
-        return isinstance(spec, str) and knobs.parted(spec)[0] in registry.names("scorers")
+        return isinstance(spec, str) and knobs.parted(spec, "scorer")[0] in registry.names("scorers")
 
     def __iter__(self) -> Iterator[str]:
         return iter(registry.names("scorers"))
@@ -35,7 +35,7 @@ class Scorers(Mapping[str, Scorer]):
 
 def scorer_of(spec: str) -> Scorer:
     """A scorer from its name, or from "name(knob=value,...)". Raises UnknownName, ConfigError."""
-    name, rest = knobs.parted(spec)
+    name, rest = knobs.parted(spec, "scorer")
     made = registry.scorer_class(name)
     values = knobs.pairs(rest, f"scorer {name}")
     kinds = _kinds(made)

@@ -53,6 +53,10 @@ async def test_solve_inside_a_running_loop_says_what_to_do():
         ({"strategy": 5}, "strategy"),
         ({"deadline": "5"}, "deadline"),
         ({"engine": None}, "engine"),
+        ({"seed": "a"}, "^seed: .*whole number"),
+        ({"seed": 1.5}, "^seed: .*whole number"),
+        ({"seed": True}, "^seed: .*whole number"),
+        ({"engine": "scriptd"}, "^engine: .* did you mean 'scripted'"),
     ],
 )
 def test_other_types_are_refused_by_the_name_of_the_field(wrong, field):

@@ -50,6 +50,13 @@ def test_a_strategy_may_name_its_scorer():
     assert strategy_of("direct") == (Direct(), None)
 
 
+def test_a_scorer_is_one_for_the_whole():
+    with pytest.raises(ConfigError, match=r"knob of best_of_n: .* outermost .*cascade:scorer=agreement"):
+        strategy_of("cascade:arms=direct+best_of_n(n=2,scorer=agreement)")
+    whole = strategy_of("cascade:scorer=agreement,arms=direct+best_of_n(n=2)")
+    assert whole == (Cascade((Direct(), BestOfN(2))), "agreement")
+
+
 def test_enums_optionals_and_nested_strategies():
     assert knobs.strategy("adaptive_consistency:rule=beta,slack=none") == AdaptiveConsistency(rule=StopRule.BETA)
     nested = {"strategy": "cascade", "arms": ["direct", {"strategy": "self_consistency", "n": 3}], "accept": 1}
@@ -122,6 +129,19 @@ def test_engines_of_one_word():
     assert engine_of("scripted").kind == "scripted"
     assert engine_of("http://localhost:8000/v1", "m") == EngineSpec("openai", "m", "http://localhost:8000/v1")
     assert engine_of("default") == EngineSpec("llamacpp", "default")
+
+
+def test_an_engine_that_cannot_be_meant_is_told_what_can():
+    with pytest.raises(UnknownName, match="did you mean 'scripted'") as caught:
+        engine_of("scriptd")
+    assert str(caught.value).startswith("engine: got 'scriptd'; allowed: ")
+    for allowed in ("default", "smollm2-135m-instruct", "GGUF path", "org/repo", "URL"):
+        assert allowed in str(caught.value)
+    with pytest.raises(UnknownName) as caught:
+        engine_of("nonsense")
+    assert (caught.value.field, caught.value.nearest) == ("engine", None)
+    for word in ("org/repo:Q4_K_M", "not-here.gguf"):
+        assert engine_of(word).model == word
 
 
 def test_a_bench_file(tmp_path):
@@ -198,3 +218,37 @@ def test_a_knob_that_comes_twice_is_refused():
 def test_more_than_can_be_launched_in_time_is_refused(spec):
     with pytest.raises(ConfigError, match="allowed: 1 to"):
         strategy_of(spec)
+
+
+@pytest.mark.parametrize("knob", ["share=unique,kappa=1e308", "balance=inf", "balance=0", "sharpness=nan"])
+def test_both_ends_of_a_range_are_told(knob):
+    with pytest.raises(ConfigError, match=r"allowed: above 0, up to 1,000,000,000$"):
+        strategy_of(f"rebase:{knob}")
+    assert strategy_of("rebase:balance=1e9")[0].balance == 1e9
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "cascade:arms=self_consistency(n=3",
+        "cascade:arms=self_consistency(n=3,accept=0.7",
+        "cascade:arms=direct+cascade(arms=self_consistency(n=3)",
+        "self_consistency(n=3",
+    ],
+)
+def test_a_bracket_that_is_not_closed_is_told_as_that(spec):
+    with pytest.raises(ConfigError, match=r"^strategy: got .*a bracket is not closed$"):
+        strategy_of(spec)
+
+
+@pytest.mark.parametrize(
+    "spec", ["cascade:arms=direct+", "cascade:arms=direct++cot", "beam:,,", "beam:width=4,", "cascade:arms=beam(,)"]
+)
+def test_a_part_that_is_not_there_is_refused(spec):
+    with pytest.raises(ConfigError, match="something before and after every"):
+        strategy_of(spec)
+
+
+def test_no_knobs_are_no_missing_part():
+    assert strategy_of("direct:")[0] == strategy_of("direct")[0] == Direct()
+    assert knobs.strategy("cascade:arms=direct()").arms == (Direct(),)

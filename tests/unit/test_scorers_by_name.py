@@ -33,6 +33,7 @@ def test_knobs_are_read_as_their_types():
         ("verifer", UnknownName, "did you mean 'verifier'"),
         ("verifier(foldr=x)", UnknownName, "did you mean 'folder'"),
         ("verifier(folder)", ConfigError, "knob=value"),
+        ("verifier(folder=nosuch", ConfigError, "scorer: got 'verifier(folder=nosuch'; allowed: a ) for every ("),
         ("prm(over=most)", UnknownName, "least"),
         ("mean_logprob(window=many)", ConfigError, "a whole number"),
     ],

@@ -86,7 +86,7 @@ async def _bench(file: BenchFile, run: Path, engine: tuple[str, str]) -> Summary
         if spec.kind == "llamacpp":
             fetched(spec.model)
     compare = comparisons(file.compare, file.arms)
-    settings = BenchSettings(file.task, file.arms, file.limit, file.seed, file.parallel or None, compare)
+    settings = BenchSettings(file.task, file.arms, file.limit, file.seed, file.parallel, compare)
     engines = {name: connect(spec, name) for name, spec in specs.items()}
     try:
         with ProgressBar() as bar:

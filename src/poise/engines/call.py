@@ -14,13 +14,14 @@ import aiohttp
 from poise.core import Delta
 from poise.costs import Overrun
 from poise.engines.chunks import Decoder
-from poise.engines.failures import failure_of_answer, said_in
+from poise.engines.failures import failure_of_answer, failure_of_no_stream
 from poise.engines.sse import Events
 from poise.errors import EngineError, EngineSilent, EngineUnreachable
 
 _TAIL_SECONDS = 2.0  # the usage follows the last sample at once
 _GLANCE_SECONDS = 0.005
 _ERROR_BYTES = 65_536
+_NO_STREAMS = ("application/json", "text/html")  # a whole answer; a page of a proxy, or to log in
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Call:
         try:
             async with asyncio.timeout_at(self._asked_at + limits.first_byte):
                 response = await self._post()
-                if response.status != 200 or response.content_type == "application/json":
+                if response.status != 200 or response.content_type in _NO_STREAMS:
                     raise await _failure(response)
         except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectorError) as failure:
             self._unseen = None
@@ -206,7 +207,7 @@ async def _failure(response: aiohttp.ClientResponse) -> EngineError:
     finally:
         response.close()
     if response.status == 200:
-        return EngineError(f"the server did not stream: {said_in(body.decode('utf-8', 'replace'))}")
+        return failure_of_no_stream(response.content_type, body)
     return failure_of_answer(response.status, response.headers, body)
 
 

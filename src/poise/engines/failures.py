@@ -11,7 +11,7 @@ from typing import Any
 
 from poise.errors import EngineError, EngineOverloaded, EngineRefused
 
-_LONGEST = 300
+_LONGEST = 300  # characters of what a server said
 _OVERLOADED = (429, 503, 529)
 _PASSING = (408, 425)  # refusals that a second try can mend
 _SPENT = "insufficient_quota"  # a 429 that no waiting mends
@@ -21,6 +21,16 @@ def failure_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> E
     """The error that an HTTP answer other than 200 stands for; `body` may be JSON, HTML or anything else."""
     text = body.decode("utf-8", "replace")
     return _failure(status, f"HTTP {status} {said_in(text)}".strip(), text, retry_after(headers.get("Retry-After")))
+
+
+def failure_of_no_stream(content_type: str, body: bytes) -> EngineError:
+    """The error that an HTTP 200 without a stream stands for: what came, by its type and its first words."""
+    text = body.decode("utf-8", "replace")
+    said = said_in(text)
+    if content_type == "application/json" and said:
+        return EngineError(f"the server did not stream: {said}")
+    start = said or " ".join(text.split())[:_LONGEST] or "nothing"
+    return EngineError(f"the server did not stream, the URL may be wrong: it sent {content_type}: {start}")
 
 
 def failure_of_event(error: Any) -> EngineError:

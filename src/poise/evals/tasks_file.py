@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -132,7 +133,8 @@ def _item(name: str, line: int, text: str, truth: Callable[[str], str]) -> Item:
 def _text(row: dict[str, Any], *fields: str) -> str:
     """The first of these fields that the row has, as text. BBH says input and target on the hub."""
     value = next((row[field] for field in fields if field in row), None)
-    if value is None or isinstance(value, (dict, list)) or not str(value).strip():
+    endless = isinstance(value, float) and not math.isfinite(value)  # NaN and Infinity, which JSON does not have
+    if value is None or isinstance(value, (dict, list)) or endless or not str(value).strip():
         raise _BadLine(value, f"{fields[0]}: text that is not empty")
     return str(value) if isinstance(value, str) else json.dumps(value)
 

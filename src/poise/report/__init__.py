@@ -12,7 +12,8 @@ def write(
     report.html, frontier.png, scaling.png where some strategy was run at two budgets, and tensorboard/<arm>/; of an
     optimisation: report.html, frontier.png where a prompt was judged, and tensorboard/. Returns what was written.
 
-    Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing."""
+    Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing, StoreError
+    where the disk refuses; what was there then stays whole, event files aside."""
     from poise.report.read import read
     from poise.report.scaling import scalings
     from poise.report.tuning.read import is_tuning

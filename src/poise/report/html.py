@@ -23,6 +23,7 @@ from poise.report.markup import Html, el, join
 from poise.report.palette import looks
 from poise.report.read import Reading
 from poise.report.scaling import scalings, sentence, table
+from poise.store.whole import write_whole
 
 _FRONTIER = (
     "Up and to the left is better. Bars are 95 % intervals. The solid line is the best accuracy that each cost buys "
@@ -41,8 +42,8 @@ _TRACES = "Not chosen by hand: the first right and the first wrong answer of eac
 
 def write_html(reading: Reading, out: Path, scaled: Sequence[Scaling] | None = None) -> Path:
     """Write the page of a run to `out`; about 5 MB, nearly all of it plotly.js. `scaled`: its families, where they are
-    known already. Raises ConfigError without plotly."""
-    out.write_text(page(reading, scaled), encoding="utf-8")
+    known already. Raises ConfigError without plotly, StoreError when the disk refuses."""
+    write_whole(out, page(reading, scaled))
     return out
 
 
@@ -56,7 +57,7 @@ def page(reading: Reading, scaled: Sequence[Scaling] | None = None) -> str:
 
 def shell(title: str, body: Html, charts: Mapping[str, str]) -> str:
     """A self-contained page: `charts` are plotly figures as JSON, by the name that an element's `data-figure` gives.
-    Raises ConfigError without plotly."""
+    Raises ConfigError without plotly, StoreError when the disk refuses."""
     figures.plotly_objects()
     from plotly.offline import get_plotlyjs
 

@@ -17,6 +17,7 @@ from poise.report.labels import Box, along, place
 from poise.report.palette import Look, looks
 from poise.report.read import Reading
 from poise.report.scaling import curve, extent, heights, oracle, shared
+from poise.store.whole import drafted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def write_scaling_png(reading: Reading, out: Path, scaled: Sequence[Scaling]) ->
 
 @contextlib.contextmanager
 def _sheet(reading: Headed, out: Path, width: int, height: int) -> Iterator[Axes]:
-    """A picture with its titles, saved when it has been drawn."""
+    """A picture with its titles, saved when it has been drawn. StoreError: the disk refuses."""
     try:
         import matplotlib
         from matplotlib import font_manager
@@ -72,7 +73,8 @@ def _sheet(reading: Headed, out: Path, width: int, height: int) -> Iterator[Axes
         FigureCanvasAgg(figure)  # texts can then be measured before saving
         _titles(figure, reading)
         yield figure.add_axes((0.075, 0.115, 0.895, 0.745))
-        figure.savefig(out, metadata={"Software": "Poise"})
+        with drafted(out) as draft:
+            figure.savefig(draft, format="png", metadata={"Software": "Poise"})
 
 
 def _titles(figure: Figure, reading: Headed) -> None:

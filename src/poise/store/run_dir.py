@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 from poise.errors import ConfigError, DataError, StoreError
 from poise.records import Json, to_line
 from poise.store.lock import Lock
+from poise.store.whole import write_whole
 
 CONFIG, ENVIRONMENT, SUMMARY = "config.json", "environment.json", "summary.json"
 TRACES, GRADES, ENERGY = "traces.jsonl", "grades.jsonl", "energy.jsonl"
@@ -51,7 +52,7 @@ class RunDir:
         """A JSON file of the run; None where there is none yet. Raises DataError where it is broken."""
         try:
             data = (self.path / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return _parsed(data, self.path / name, 0)
 
@@ -96,20 +97,11 @@ class RunDir:
 
     def write(self, name: str, data: Json) -> None:
         """Replace a JSON file, at once and whole. Raises StoreError when it cannot be written."""
-        self._replace(name, json.dumps(data, indent=2) + "\n")
+        write_whole(self.path / name, json.dumps(data, indent=2) + "\n")
 
     def write_lines(self, name: str, rows: Iterable[Json]) -> None:
         """The same for a file of JSON lines."""
-        self._replace(name, "".join(to_line(row) + "\n" for row in rows))
-
-    def _replace(self, name: str, text: str) -> None:
-        draft = self.path / f"{name}.tmp"
-        with self._stored():
-            with draft.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path / name)
+        write_whole(self.path / name, "".join(to_line(row) + "\n" for row in rows))
 
     def _begin(self, config: Json, environment: Json) -> None:
         """Write config and environment, or check that they are those of the run that goes on here."""

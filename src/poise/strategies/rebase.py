@@ -13,6 +13,8 @@ from poise.search import allocate
 from poise.strategies.by_depth import ByDepth
 from poise.strategies.stepwise import Found
 
+_MOST = 1_000_000_000
+
 
 class Allocation(Enum):
     """How children are shared out: by exp(score / T_b), by what one more is worth while scores are unsure, or by
@@ -42,8 +44,8 @@ class Rebase(ByDepth):
     def __post_init__(self) -> None:
         super(Rebase, self).__post_init__()
         for knob in ("balance", "kappa", "sharpness"):
-            if not 0 < getattr(self, knob) <= 1e9:
-                raise ConfigError(knob, getattr(self, knob), "above 0")
+            if not 0 < getattr(self, knob) <= _MOST:
+                raise ConfigError(knob, getattr(self, knob), f"above 0, up to {_MOST:,}")
 
     def shares(self, nodes: Sequence[Step], found: Found, units: int, seed: str) -> list[int]:
         """By the scores of these steps alone: the process score of a prefix is its last step's."""

@@ -11,6 +11,7 @@ from poise.errors import ConfigError
 from poise.report.axes import INK, MUTED, framed, whiskers
 from poise.report.frontier import ticks
 from poise.report.palette import Look, looks
+from poise.store.whole import drafted
 from poise.study.analysis import Affords, Analysis, Standing, Third
 from poise.study.markdown import amount, bounds
 
@@ -22,7 +23,7 @@ _ABOUT = "dots: flat arms; stars: trees; steps: the best arm that a budget affor
 
 
 def write_picture(analysis: Analysis, out: Path) -> Path:
-    """Draw the study, 1600 x 1200 pixels. ConfigError: matplotlib is missing."""
+    """Draw the study, 1600 x 1200 pixels. ConfigError: matplotlib is missing. StoreError: the disk refuses."""
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,7 +34,8 @@ def write_picture(analysis: Analysis, out: Path) -> Path:
         figure = Figure(figsize=(16, 12), dpi=100, facecolor="white")
         FigureCanvasAgg(figure)
         _drawn(figure, analysis)
-        figure.savefig(out, metadata={"Software": "Poise"})
+        with drafted(out) as draft:
+            figure.savefig(draft, format="png", metadata={"Software": "Poise"})
     return out
 
 

@@ -24,6 +24,7 @@ from poise.report.read import Reading, read
 from poise.seams import Engine, Scorer
 from poise.store.environment import environment
 from poise.store.run_dir import RunDir
+from poise.store.whole import write_whole
 from poise.strategies.quiet_star_rebase import QuietStarRebase
 from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, ablation_arms, main_arms
 from poise.study.reasoning_page import markdown, page
@@ -144,7 +145,7 @@ async def reasoning(
 
 
 def write(found: Outcome, folder: Path, margin: float) -> None:
-    """The pages of a study; the HTML needs plotly."""
-    (folder / PAGE).write_text(markdown(found.main, found.ablation, margin), encoding="utf-8")
+    """The pages of a study; the HTML needs plotly. Raises StoreError when the disk refuses."""
+    write_whole(folder / PAGE, markdown(found.main, found.ablation, margin))
     if importlib.util.find_spec("plotly"):
-        (folder / HTML).write_text(page(found.main, found.ablation, margin), encoding="utf-8")
+        write_whole(folder / HTML, page(found.main, found.ablation, margin))

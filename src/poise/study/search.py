@@ -29,6 +29,7 @@ from poise.seams import Engine, Scorer
 from poise.store.environment import environment
 from poise.store.pool_dir import PoolDir
 from poise.store.run_dir import RunDir
+from poise.store.whole import write_whole
 from poise.study.analysis import Analysis, analyse
 from poise.study.markdown import page
 from poise.study.once import Remembering
@@ -113,7 +114,7 @@ def analysis_of(settings: SearchSettings, store: StudyDir) -> Analysis:
 
 
 def _write(settings: SearchSettings, found: Analysis, store: StudyDir, model: str) -> None:
-    (store.path / PAGE).write_text(page(settings, found, model), encoding="utf-8")
+    write_whole(store.path / PAGE, page(settings, found, model))
     if importlib.util.find_spec("matplotlib"):
         write_picture(found, store.path / PICTURE)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from poise.core import Request
 from poise.errors import ConfigError
 from poise.prompts import PromptFile
+from poise.store.whole import write_whole
 from poise.tune.archive import Archive, Measured, Objective, Placed
 from poise.tune.emit import prompt_file
 from poise.tune.optimizer import RESULT, Tuned, TuneDir, initial
@@ -67,7 +68,7 @@ class Emitted:
         """A prompt as a file in the folder; the run's result tells by what rule it was picked. Raises StoreError."""
         path, told = self.folder / FILE, (picked, self.model, self.task)
         text = prompt_file(self.folder.name or "tuned", picked.name, parent, told, self.source)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
         store = TuneDir(self.folder)
         if result := store.read(RESULT):
             store.write(RESULT, result | {"picked": {"prompt": picked.name, "rule": rule}})

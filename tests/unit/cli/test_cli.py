@@ -150,6 +150,7 @@ def test_strategies_lists_and_shows():
         (("bench", "--task", "chain_sm", "--arms", "direct"), UnknownName, "chain_sum"),
         (("bench", "--task", "chain_sum:max_term=2", "--arms", "direct"), UnknownName, "max_terms"),
         (("bench", "--task", "chain_sum", "--arms", "direct", "--limit", "0"), ConfigError, "limit"),
+        (("bench", "--task", "chain_sum", "--arms", "direct", "--parallel", "0"), ConfigError, "parallel: got 0"),
         (("bench", "--task", "chain_sum", "--arms", "direct direct"), ConfigError, "distinct"),
     ],
 )

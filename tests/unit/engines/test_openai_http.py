@@ -365,7 +365,11 @@ async def test_comments_are_no_first_event_and_no_silence():
         (429, b"slow down", "text/plain", EngineOverloaded, "slow down"),
         (502, b"<html><h1>Bad Gateway</h1></html>", "text/html", EngineError, "HTTP 502 Bad Gateway"),
         (307, b"", "text/plain", EngineRefused, "HTTP 307"),
-        (200, b'{"choices": []}', "application/json", EngineError, "did not stream"),
+        (200, b'{"choices": []}', "application/json", EngineError, 'it sent application/json: {"choices": []}'),
+        (200, b'{"error": "no slots"}', "application/json", EngineError, "the server did not stream: no slots"),
+        (200, b"<html><p>Log in, sk-secret</p></html>", "text/html", EngineError, "it sent text/html: Log in, ***"),
+        (200, b"<p>" + b"x" * 100_000, "text/html", EngineError, "the URL may be wrong"),
+        (200, b"", "text/html", EngineError, "it sent text/html: nothing"),
     ],
 )
 async def test_refusals(status, body, content_type, error, said):

@@ -78,13 +78,16 @@ def test_bad_lines_are_named_and_the_rest_is_kept(tmp_path: Path, caplog: pytest
         qa("again?", 1, id="x"),
         qa("again?", 2, id="x"),
         qa("also fine?", 2),
+        '{"question": "no number?", "answer": NaN}',
+        '{"question": "endless?", "answer": -Infinity}',
+        qa("nothing?", None),
     )
     with caplog.at_level(logging.WARNING):
         task = load_task(str(path))
     assert {item.question for item in task.items(99, 0)} == {"fine?", "again?", "also fine?"}
-    assert [error.line for error in task.rejected] == [2, 3, 4, 5, 6, 7, 8, 9, 11]
+    assert [error.line for error in task.rejected] == [2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15]
     assert "bad.jsonl, line 2: " in caplog.text
-    assert "9 lines left out in all" in caplog.text
+    assert "12 lines left out in all" in caplog.text
     assert "did you mean 'number'" in str(task.rejected[5])
 
 

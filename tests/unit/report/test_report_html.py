@@ -9,6 +9,7 @@ import pytest
 from report_runs import ARMS, FakeArm, fake_config, fake_rows, write_run
 
 from poise.core import Message, Role
+from poise.errors import StoreError
 from poise.report import write
 from poise.report.html import page
 from poise.report.markup import Html, el, join
@@ -144,3 +145,21 @@ def test_markup_escapes_whatever_is_not_markup():
     )
     assert join(["a&b", Html("<hr>")], ", ") == "a&amp;b, <hr>"
     assert el("br") == "<br>"
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_a_full_disk_leaves_the_last_report_whole_and_names_the_file(run_path, tune_path, tmp_path, optimised):
+    resource = pytest.importorskip("resource")  # POSIX alone limits the size of files
+    run = tune_path if optimised else run_path
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for part, name in (("html", "report.html"), ("png", "frontier.png")):
+        wanted = {"html": False, "png": False, "tensorboard": False} | {part: True}
+        write(run, tmp_path, **wanted)
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
+        try:
+            with pytest.raises(StoreError, match=re.escape(str(tmp_path / name))):
+                write(run, tmp_path, **wanted)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

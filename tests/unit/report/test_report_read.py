@@ -11,6 +11,9 @@ from poise.report.read import read
 def test_no_run_and_no_grades_are_told_apart(tmp_path):
     with pytest.raises(DataError, match=r"config\.json"):
         read(tmp_path / "nothing")
+    (tmp_path / "one.jsonl").write_text("{}\n")
+    with pytest.raises(DataError, match=r"one\.jsonl: got 'no config\.json'; allowed: the directory of a bench"):
+        read(tmp_path / "one.jsonl")
     write_run(tmp_path / "fresh", [], fake_config(ARMS, 5, []))
     with pytest.raises(DataError, match="no rows"):
         read(tmp_path / "fresh")

@@ -27,5 +27,5 @@ def test_a_recipe_is_read_back_as_the_same_benchmark(settings, tmp_path):
     (tmp_path / "again.toml").write_text(recipe(settings), encoding="utf-8")
     bench = read_bench(tmp_path / "again.toml")
     assert [as_json(arm) for arm in bench.arms] == settings["arms"]
-    assert (list(bench.task), bench.limit, bench.seed, bench.parallel) == (settings["tasks"], 20, 3, 0)
+    assert (list(bench.task), bench.limit, bench.seed, bench.parallel) == (settings["tasks"], 20, 3, None)
     assert bench.compare == ("direct/a.b",)

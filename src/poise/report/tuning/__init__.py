@@ -9,7 +9,8 @@ def write(run: Path, out: Path, *, html: bool = True, png: bool = True, tensorbo
     """Write the report of an optimisation into `out`: report.html, frontier.png where a prompt was judged, and
     tensorboard/. Returns what was written.
 
-    Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing."""
+    Raises DataError for an unreadable run, ConfigError where a package of the extra `report` is missing, StoreError
+    where the disk refuses; what was there then stays whole, event files aside."""
     from poise.report.tuning.read import read_tuning
 
     tuning, written = read_tuning(run), []

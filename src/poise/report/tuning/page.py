@@ -15,6 +15,7 @@ from poise.report.tuning.figures import Measure
 from poise.report.tuning.lineage import lineage
 from poise.report.tuning.picks import slopes
 from poise.report.tuning.read import Judged, Tuning
+from poise.store.whole import write_whole
 
 _FRONT = (
     "Prompts on questions that no step has seen. Up and to the left is better; bars are 95 % intervals. Solid: the "
@@ -30,8 +31,8 @@ _FORESIGHT = "To the left of 0 the gradient expects a gain, above 0 there was on
 
 
 def write_html(tuning: Tuning, out: Path) -> Path:
-    """Write the page of an optimisation to `out`. Raises ConfigError without plotly."""
-    out.write_text(page(tuning), encoding="utf-8")
+    """Write the page of an optimisation to `out`. ConfigError: plotly is missing. StoreError: the disk refuses."""
+    write_whole(out, page(tuning))
     return out
 
 
