@@ -249,9 +249,11 @@ async def test_knobs_that_cannot_work_are_refused_before_anything_starts(base_mo
 
 
 SCRIPT = """
-import asyncio, sys
+import asyncio, signal, sys
 from poise.core import Message, Role, Sampling
 from poise.engines.llamacpp import LlamaCpp
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs all this in the background
 
 async def main():
     engine = LlamaCpp("smollm2-135m-instruct", slots=2, context=256)

@@ -92,15 +92,17 @@ async def test_an_assistant_prefix_is_continued(engine):
 
 async def test_texts_that_are_gone_on_with_are_served_first():
     """Their keys are in the cache now, and may not be later."""
-    engine, order = TorchLM(dense(llama()), slots=1, context=200), []
+    engine, order, begun = TorchLM(dense(llama()), slots=1, context=200), [], asyncio.Event()
 
     async def one(name, messages, tokens):
-        await drafts(engine, Sampling(max_tokens=tokens, seed=1), messages=messages)
+        async for _ in engine.stream(messages, Sampling(max_tokens=tokens, seed=1)):
+            begun.set()
         order.append(name)
 
     prefix = (*MESSAGES, Message(Role.ASSISTANT, "ab "))
-    wanted = (("busy", MESSAGES, 60), ("fresh", MESSAGES, 3), ("going on", prefix, 3))
-    await asyncio.gather(*(one(*words) for words in wanted))
+    busy = asyncio.create_task(one("busy", MESSAGES, 150))
+    await begun.wait()  # its slot is taken: the others wait for it
+    await asyncio.gather(busy, one("fresh", MESSAGES, 3), one("going on", prefix, 3))
     assert order == ["busy", "going on", "fresh"]
     await engine.aclose()
 
