@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 UNIT = Path(__file__).parents[2] / "tests" / "unit"
 sys.path += [str(UNIT), str(UNIT / "tune")]
@@ -209,6 +210,15 @@ def answers(subject, prompt, right, tokens, model=ADAPTED, draw=0, values=None):
 
 N = 200
 HALF, MOST, ALL = [k % 2 == 0 for k in range(N)], [k % 4 != 3 for k in range(N)], [True] * N
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Sums are the same to the last bit, and so are the searches, however many cores there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
