@@ -12,7 +12,7 @@ from ways import ADAPTED, EXPERIMENTS, MODELS, WAYS, Ask, Search, Sizes, Subject
 from poise.answers import same
 from poise.core import Kind
 from poise.evals.stats import noninferior
-from poise.tune.archive import Archive, Measured
+from poise.tune.archive import Archive, Counted, Measured
 from poise.tune.optimizer import DEV as JUDGED
 from poise.tune.optimizer import RESULT, STEPS, TuneDir
 from poise.tune.shortlist import By
@@ -22,22 +22,12 @@ _LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class Outcomes(Counted):
     """Of a set under one prompt, in its order. `values`: what was read out of the answers, where it was kept."""
 
     right: tuple[bool, ...]
     tokens: tuple[int, ...]
     values: tuple[str | None, ...] = ()
-
-    @property
-    def accuracy(self) -> float:
-        """Share of rows."""
-        return sum(self.right) / len(self.right)
-
-    @property
-    def cost(self) -> float:
-        """Tokens a row."""
-        return sum(self.tokens) / len(self.tokens)
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,15 @@ _NAME = "poise-aside"
 
 async def aside(work: Callable[P, T], *words: P.args, **more: P.kwargs) -> T:
     """What `work` returns or raises, carried out in a thread of its own. Cancelled, it goes on to its end, unheard."""
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[T] = loop.create_future()
+    told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     def carried_out() -> None:
         try:
             found = work(*words, **more)
         except BaseException as error:  # noqa: BLE001 - the boundary of the thread: who waits must hear of it
-            _tell(loop, told, partial(told.set_exception, error))
+            tell(told, partial(told.set_exception, error))
         else:
-            _tell(loop, told, partial(told.set_result, found))
+            tell(told, partial(told.set_result, found))
 
     threading.Thread(target=carried_out, name=_NAME, daemon=True).start()
     return await told
@@ -40,7 +39,7 @@ def unheard() -> bool:
     return any(thread.name == _NAME for thread in threading.enumerate())
 
 
-def _tell(loop: asyncio.AbstractEventLoop, told: asyncio.Future[T], tell: Callable[[], None]) -> None:
-    """In the loop, if there is still one, and somebody who waits."""
+def tell(told: asyncio.Future[T], how: Callable[[], None]) -> None:
+    """From any thread: do `how`, which settles `told`, in its loop, if there is still one, and somebody who waits."""
     with contextlib.suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(lambda: None if told.done() else tell())
+        told.get_loop().call_soon_threadsafe(lambda: None if told.done() else how())

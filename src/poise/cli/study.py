@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from poise.evals.progress import Progress
     from poise.study.analysis import Analysis
     from poise.study.arms import Terms
+    from poise.study.reasoning import Part
     from poise.study.settings import SearchSettings
 
 app = typer.Typer(help="Run a named study: measure, test, and write it up.", no_args_is_help=True)
@@ -110,30 +111,28 @@ def reasoning(
     Stop it at any time: the same command goes on where it stopped. RUN/study.html has tables, pictures and tests;
     RUN/main and RUN/ablation are runs for poise report.
     """
-    from dataclasses import replace
-
     from poise.study.reasoning import ABLATION, MAIN, ReasoningSettings
 
     shared: dict[str, Any] = {"max_tokens": max_tokens, "share": share, "drafts": drafts, "auroc": auroc}
     shared |= {"scorer": scorer} if scorer else {}
-    parts = (
-        replace(MAIN, design=replace(MAIN.design, prompt=prompt, **shared), tasks=tuple(task or MAIN.tasks)),
-        replace(
-            ABLATION,
-            design=replace(ABLATION.design, prompt=ablation_prompt, **shared),
-            tasks=tuple(ablation_task or ABLATION.tasks),
-        ),
-    )
-    main, ablation = (
-        replace(part, limit=size or (2 if quick else part.limit))
-        for part, size in zip(parts, (items, ablation_items), strict=True)
-    )
+    few = 2 if quick else 0
+    main = _part(MAIN, (prompt, task, items or few), shared)
+    ablation = _part(ABLATION, (ablation_prompt, ablation_task, ablation_items or few), shared)
     folder = run or Path("runs") / ("study-reasoning-quick" if quick else "study-reasoning")
     settings = ReasoningSettings(main, ablation, seed, beneath)
     resumable(_reasoning(settings, (checkpoint, model), folder, parallel), folder)
     for name in ("study.md", "study.html"):
         if (folder / name).exists():
             typer.echo(folder / name)
+
+
+def _part(part: Part, asked: tuple[str, list[str] | None, int], shared: dict[str, Any]) -> Part:
+    """A part with what was asked for: prompt, tasks and items, its own where these are empty."""
+    from dataclasses import replace
+
+    prompt, tasks, items = asked
+    design = replace(part.design, prompt=prompt, **shared)
+    return replace(part, design=design, tasks=tuple(tasks or part.tasks), limit=items or part.limit)
 
 
 async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parallel: int | None) -> None:

@@ -7,10 +7,11 @@ import dataclasses
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from poise.aside import aside
+from poise.aside import aside, tell
 from poise.core import Path, Prompt, Score
 from poise.costs import Card, Usage
 from poise.errors import ConfigError
@@ -26,7 +27,6 @@ class Job:
 
     prompt: Prompt
     texts: tuple[Text, ...]
-    loop: asyncio.AbstractEventLoop
     told: asyncio.Future[list[Score]]
 
 
@@ -47,8 +47,7 @@ class Reading:
     async def scores(self, prompt: Prompt, paths: Sequence[Path]) -> list[Score]:
         """Scores of paths with text in them that continue one prompt. What arrives while something is being read waits,
         and is then read in one pass."""
-        loop = asyncio.get_running_loop()
-        job = Job(prompt, tuple(text_of(path) for path in paths), loop, loop.create_future())
+        job = Job(prompt, tuple(text_of(path) for path in paths), asyncio.get_running_loop().create_future())
         with self._queue:
             self._waiting.append(job)
         await aside(self._drain)
@@ -64,10 +63,10 @@ class Reading:
                 found = self.read(jobs)
             except Exception as error:  # noqa: BLE001 - the boundary of the thread: who waits must hear of it
                 for job in jobs:
-                    job.loop.call_soon_threadsafe(_fail, job.told, error)
+                    tell(job.told, partial(job.told.set_exception, error))
             else:
                 for job, scores in zip(jobs, found, strict=True):
-                    job.loop.call_soon_threadsafe(_tell, job.told, scores)
+                    tell(job.told, partial(job.told.set_result, scores))
 
     def read(self, jobs: Sequence[Job]) -> list[list[Score]]:
         """Scores per job: one forward pass for all prompts, one for all texts."""
@@ -94,16 +93,6 @@ class Reading:
             tokens = shared - cached + len(text)
             found.append(Usage(calls=1, scorer_tokens=tokens, cached_prompt_tokens=cached, flops=flops))
         return found
-
-
-def _tell(told: asyncio.Future[list[Score]], scores: list[Score]) -> None:
-    if not told.done():
-        told.set_result(scores)
-
-
-def _fail(told: asyncio.Future[list[Score]], error: Exception) -> None:
-    if not told.done():
-        told.set_exception(error)
 
 
 def partial_card(card: Card, layers: int) -> Card:

@@ -101,10 +101,11 @@ class QuietStarRebase(Rebase):
         for _ in range(self.drafts if waits else min(self.drafts, 1)):
             drafted = await self._drafted(run, 1 if waits else self.drafts)
             told = [*found.steps.values(), *drafted]
-            if self._agreed(request, told):
+            leaves = [step for step in told if is_answer(step, request.sampling.stop)]
+            if self._agreed(request, leaves):
                 return self.pick(request, told, {})
             found.add(drafted, await run.score(drafted) if drafted else [])
-            if self._sure(request, told, found):
+            if waits and self.trusts and max(found.values(leaves), default=0.0) >= self.sure:
                 return self.pick(request, told, found.scores)
         found.open = self.drafts > 0
         return await self.search(request, run, found)
@@ -116,16 +117,10 @@ class QuietStarRebase(Rebase):
             steps = [done.step async for done in flow if done.step and done.step.finished]
         return sorted(steps, key=lambda step: step.id)
 
-    def _agreed(self, request: Request, drafted: Sequence[Step]) -> bool:
-        """Whether enough of the drafts mean the same; those that never came count against it."""
-        leaves = [step for step in drafted if is_answer(step, request.sampling.stop)]
+    def _agreed(self, request: Request, leaves: Sequence[Step]) -> bool:
+        """Whether enough of the drafts mean the same; those that never came, or are no answers, count against it."""
         winner = vote.leader(answers.classes([step.value for step in leaves], request.kind))
         return winner is not None and winner.votes >= self.agree * self.drafts
-
-    def _sure(self, request: Request, drafted: Sequence[Step], found: Found) -> bool:
-        """Whether a draft is an answer, and scores high enough to be the answer."""
-        leaves = [step for step in drafted if is_answer(step, request.sampling.stop)]
-        return self.sure < 1 and self.trusts and max(found.values(leaves), default=0.0) >= self.sure
 
     def pick(self, request: Request, steps: Sequence[Step], scores: Mapping[int, Score]) -> Pick | None:
         """See Stepwise.pick; a plain majority where the scorer is not to be trusted."""

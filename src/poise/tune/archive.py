@@ -37,15 +37,12 @@ class Objective(Enum):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A prompt on rows that all prompts of an archive share, in their order: whether each was right, its new tokens,
-    and its seconds."""
+class Counted:
+    """What there is to say of rows that were answered: whether each was `right`, and its new `tokens`."""
 
-    name: str
+    __slots__ = ()
     right: tuple[bool, ...]
     tokens: tuple[int, ...]
-    seconds: tuple[float, ...]
 
     @property
     def accuracy(self) -> float:
@@ -56,6 +53,17 @@ class Measured:
     def cost(self) -> float:
         """New tokens a row."""
         return sum(self.tokens) / len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Counted):
+    """A prompt on rows that all prompts of an archive share, in their order: whether each was right, its new tokens,
+    and its seconds."""
+
+    name: str
+    right: tuple[bool, ...]
+    tokens: tuple[int, ...]
+    seconds: tuple[float, ...]
 
     @property
     def latency(self) -> float:
