@@ -7,6 +7,7 @@ GReaTer), so what decides is here: paired outcomes, and a bar on how sure they a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,12 +43,14 @@ def standing(incumbent: Sequence[bool], candidate: Sequence[bool]) -> Standing:
 @dataclass(frozen=True, slots=True)
 class Race:
     """`block`: rows between two looks; `most`: rows at most; `accept`: how sure a winner must be; `drop`: below this a
-    candidate leaves the race. Raises ConfigError."""
+    candidate leaves the race; `keep`: the share of those in it that a look leaves there, the best (successive halving:
+    Jamieson and Talwalkar 2016, arXiv 1502.07943; 1: all). Raises ConfigError."""
 
     block: int = 10
     most: int = 50
     accept: float = 0.8
     drop: float = 0.2
+    keep: float = 0.5
 
     def __post_init__(self) -> None:
         for knob in ("block", "most"):
@@ -55,14 +58,32 @@ class Race:
                 raise ConfigError(knob, getattr(self, knob), "1 or more")
         if not 0 <= self.drop < self.accept <= 1:
             raise ConfigError("accept", self.accept, f"above drop = {self.drop}, up to 1")
+        if not 0 < self.keep <= 1:
+            raise ConfigError("keep", self.keep, "above 0, up to 1")
 
     def running(self, incumbent: Sequence[bool], candidates: Mapping[str, Sequence[bool]]) -> list[str]:
-        """Who gets the next block of rows; nobody once there is a winner or no row is left. Those that lose stay where
-        they are; of those that are sure enough, and of all while none is, the race goes on."""
+        """Who gets the next block of rows, in the order given; nobody once there is a winner or no row is left. Those
+        that lose stay where they are. Of equals the first stay, so give candidates in an order that favours none."""
         if len(incumbent) >= self.most or self.winner(incumbent, candidates) is not None:
             return []
         told = {name: standing(incumbent, rows) for name, rows in candidates.items()}
-        return [name for name, each in told.items() if each.rows == len(incumbent) and each.sure >= self.drop]
+        beside = {name: each for name, each in told.items() if each.rows == len(incumbent)}
+        if not incumbent:
+            return list(beside)
+        hopeful = [name for name, each in beside.items() if each.sure >= self.drop]
+        best = sorted(hopeful, key=lambda name: (-beside[name].gain, -beside[name].sure))[: self._left(len(beside))]
+        return [name for name in hopeful if name in best]
+
+    def answers(self, rivals: int, rows: int) -> int:
+        """How many a race over so many rows takes at most, the incumbent's among them."""
+        found, rows = 0, min(rows, self.most)
+        for first in range(0, rows, self.block):
+            found += min(self.block, rows - first) * (1 + rivals)
+            rivals = self._left(rivals)
+        return found
+
+    def _left(self, racing: int) -> int:
+        return math.ceil(racing * self.keep)
 
     def winner(self, incumbent: Sequence[bool], candidates: Mapping[str, Sequence[bool]]) -> str | None:
         """The candidate that gains most, if it is sure enough to gain at all, on rows that it has all of; the first of

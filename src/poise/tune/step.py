@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from poise.core import Sampling
 from poise.errors import ConfigError
@@ -102,9 +102,10 @@ class Stepper:
         settings, items = self._settings, self._asking.items
         self._asking.ids(prompt)
         of_tokens = settings.tries + _FREE if settings.tries else 0
-        rivals = 1 + of_tokens + (_OF_LENGTH if settings.shorter else 0)
+        rivals = of_tokens + (_OF_LENGTH if settings.shorter else 0)
+        race = replace(settings.race, keep=1.0) if settings.shorter else settings.race
         rows = min(settings.rows, len(items))
-        found = self._asking.most(prompt, rows, rivals * min(settings.race.most, len(items)))
+        found = self._asking.most(prompt, rows, race.answers(rivals, len(items)))
         if not settings.tries:
             return found
         longest = max(len(part.whole) for _, part in self._asking.parts(items, prompt))
@@ -165,12 +166,14 @@ class Stepper:
     async def _race(
         self, prompt: str, texts: dict[str, Edit], dice: random.Random, spent: Spent
     ) -> tuple[dict[str, list[Outcome]], int]:
-        """Outcomes of the prompt and of its rivals on fresh answers to the same questions, block by block."""
+        """Outcomes of the prompt and of its rivals on fresh answers to the same questions, block by block. Rivals stand
+        in any order, so that no kind of edit is the first of equals."""
         race, items = self._settings.race, self._asking.items
         order = dice.sample(items, min(race.most, len(items)))
-        rows: dict[str, list[Outcome]] = {text: [] for text in (prompt, *texts)}
+        rivals = dice.sample(list(texts), len(texts))
+        rows: dict[str, list[Outcome]] = {text: [] for text in (prompt, *rivals)}
         for first in range(0, len(order), race.block):
-            running = self._running(rows[prompt], {text: rows[text] for text in texts})
+            running = self._running(rows[prompt], {text: rows[text] for text in rivals})
             if not running:
                 break
             block, seed = order[first : first + race.block], dice.randrange(1 << 30)

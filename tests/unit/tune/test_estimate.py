@@ -40,7 +40,7 @@ async def test_an_estimate_by_gradients_takes_one_small_step(engine, task):
     problem = Problem(task, items[:8], items[8:])
     found = await estimate(engine, problem, TuneSettings("Go on.", TuneBudget(calls=200), SMALL))
     assert found.calls == 200
-    assert found.steps == (200 // (2 + 5 * 4), 200 // (2 + 5 * 2))
+    assert found.steps == (200 // (2 + 5 * 2 + 3 * 2), 200 // (2 + 5 * 2))  # a look halves four rivals
     assert found.measured.calls <= 2 + 5 * 2
     assert found.hours > 0
     assert found.judging.calls == 6 * 4

@@ -48,7 +48,35 @@ def test_no_winner_gains_nothing(a, b):
         assert sum(candidate) > sum(incumbent)
 
 
-@pytest.mark.parametrize("knobs", [{"block": 0}, {"most": 0}, {"accept": 0.1}, {"drop": -0.1}, {"accept": 1.1}])
+def test_a_look_leaves_the_better_half_in_the_order_given():
+    incumbent = [True, True] + [False] * 8
+    told = {name: [True] * right + [False] * (10 - right) for name, right in (("a", 2), ("b", 3), ("c", 1), ("d", 2))}
+    assert Race().running(incumbent, told) == ["a", "b"]
+    assert Race(keep=0.25).running(incumbent, told) == ["b"]
+    assert Race(keep=1.0).running(incumbent, told) == ["a", "b", "c", "d"]
+    assert Race(keep=0.01).running(incumbent, {"a": told["a"]}) == ["a"]  # the last one is never halved
+
+
+@given(st.integers(0, 9), st.integers(0, 60), st.integers(1, 12), st.floats(0.1, 1.0), st.randoms())
+def test_no_race_takes_more_answers_than_its_bound(rivals, questions, block, keep, dice):
+    race = Race(block=block, most=50, keep=keep)
+    told, order, taken = {name: [] for name in range(rivals)}, min(questions, race.most), 0
+    incumbent = []
+    for first in range(0, order, block):
+        running = race.running(incumbent, told)
+        if not running:
+            break
+        rows = min(block, order - first)
+        for answers in (incumbent, *(told[name] for name in running)):
+            answers += [dice.random() < 0.5 for _ in range(rows)]
+            taken += rows
+    assert taken <= race.answers(rivals, questions)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"block": 0}, {"most": 0}, {"accept": 0.1}, {"drop": -0.1}, {"accept": 1.1}, {"keep": 0.0}, {"keep": 1.1}],
+)
 def test_knobs_that_cannot_work_are_refused(knobs):
     with pytest.raises(ConfigError):
         Race(**knobs)
