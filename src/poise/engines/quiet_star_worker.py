@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from poise.core import Thinking, ThinkingMode
-from poise.engines.torch_worker import Draw, Mail, Worker, pieces
+from poise.engines.torch_worker import Draw, Mail, Read, Worker, joined, pieces
 from poise.models.quiet_star.gates import Gate
 
 _THOUGHTS, _CHECKS = 0x5EED_7407, 0x5EED_C4EC  # set such numbers apart from those of the text
@@ -22,25 +22,27 @@ class ThinkingWorker(Worker):
     def _way(self, draw: Draw) -> Thinking:
         return draw.call.sampling.thinking or self._thinking
 
-    def _step(self, decoder: Any, mail: Mail) -> None:
+    def _step(self, decoder: Any, mail: Mail, fresh: Sequence[Read]) -> None:
         """Draws that draft go on by a round, the others by one token: all at once where nobody drafts."""
         import torch
 
-        if not any(self._way(draw).mode is ThinkingMode.AMORTISED for draw in self._draws):
-            super()._step(decoder, mail)
+        older = self._older(fresh)
+        if not any(self._way(draw).mode is ThinkingMode.AMORTISED for draw in older):
+            super()._step(decoder, mail, fresh)
             return
         groups: dict[int, list[int]] = {}
-        for row, draw in enumerate(self._draws):
+        for row, draw in enumerate(older):
             way = self._way(draw)
             groups.setdefault(way.drafts if way.mode is ThinkingMode.AMORTISED else 0, []).append(row)
-        done = []
-        for drafts, rows in groups.items():
-            if drafts:
-                done += self._round(decoder, mail, rows, drafts)
-            else:
-                tokens = torch.tensor([self._draws[row].next for row in rows])
-                states, logits = decoder.advance(torch.tensor(rows), tokens)
-                done += self._take(decoder, mail, logits, states, rows)
+        read, single = list(fresh), groups.pop(0, [])
+        if single:
+            tokens = torch.tensor([older[row].next for row in single])
+            states, logits = decoder.advance(torch.tensor(single), tokens)
+            read.insert(0, (logits, states))
+        done = [row for drafts, rows in groups.items() for row in self._round(decoder, mail, rows, drafts)]
+        if read:
+            rows = [*single, *range(len(older), len(self._draws))]
+            done += self._take(decoder, mail, *joined(read), rows)
         self._retire(decoder, mail, done)
 
     def reconsider(self, decoder: Any, logits: Any, states: Any, rows: Sequence[int]) -> tuple[Any, list[int]]:

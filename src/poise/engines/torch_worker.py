@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from poise.core import Delta, Finish, Sampling
 from poise.errors import EngineError, EngineUnreachable
@@ -17,6 +17,9 @@ from poise.errors import EngineError, EngineUnreachable
 logger = logging.getLogger(__name__)
 
 _TOGETHER = 2_048  # prompt tokens read in one pass: more makes those who are decoding wait
+
+Read: TypeAlias = tuple[Any, Any]
+"""Of some draws: logits [n, vocabulary] of their next tokens, and the states [n, width] that these are of, or None."""
 
 
 class Decoder(Protocol):
@@ -104,6 +107,16 @@ def _deliver(letters: list[tuple[Call, list[Delta], bool]]) -> None:
             call.inbox.put_nowait(None)
 
 
+def joined(read: Sequence[Read]) -> Read:
+    """What was read of several groups of draws, as of one."""
+    import torch
+
+    if len(read) == 1:
+        return read[0]
+    states = None if read[0][1] is None else torch.cat([states for _, states in read])
+    return torch.cat([logits for logits, _ in read]), states
+
+
 class Worker:
     """See the module. `make` makes the decoder, in the thread, at the first call; `words_of` makes an incremental
     detokeniser; `ends`: token ids that end a text."""
@@ -156,9 +169,9 @@ class Worker:
             while self._sleep():
                 mail = Mail()
                 self._sweep(decoder, mail)
-                self._admit(decoder, mail)
+                fresh = self._admit(decoder, mail)
                 if self._draws:
-                    self._step(decoder, mail)
+                    self._step(decoder, mail, fresh)
                 mail.send()
         except Exception as error:
             logger.exception("decoding stopped")
@@ -196,11 +209,12 @@ class Worker:
                 self._waiting.remove(call)
                 mail.letters.setdefault(call, [])
 
-    def _admit(self, decoder: Decoder, mail: Mail) -> None:
-        """Give free rows to waiting calls, as many at once as `_TOGETHER` new tokens; a call may start in parts."""
+    def _admit(self, decoder: Decoder, mail: Mail) -> list[Read]:
+        """Give free rows to waiting calls, as many at once as `_TOGETHER` new tokens; a call may start in parts. What
+        was read of the draws that came in, the last ones now."""
+        came = list[Read]()
         while chosen := self._next(decoder):
             read = decoder.admit([(call.tokens, copies) for call, copies in chosen])
-            first = len(self._draws)
             for (call, copies), cached in zip(chosen, read.shared, strict=True):
                 if call.admitted == 0:
                     mail.add(call, Delta(prompt_tokens=len(call.tokens), cached_tokens=cached))
@@ -211,9 +225,8 @@ class Worker:
                     if call.admitted == call.n:
                         self._waiting.remove(call)
             copies_of = [number for number, (_, copies) in enumerate(chosen) for _ in range(copies)]
-            states = None if read.states is None else read.states[copies_of]
-            done = self._take(decoder, mail, read.logits[copies_of], states, range(first, len(self._draws)))
-            self._retire(decoder, mail, done)
+            came.append((read.logits[copies_of], None if read.states is None else read.states[copies_of]))
+        return came
 
     def _next(self, decoder: Decoder) -> list[tuple[Call, int]]:
         """Which waiting calls get rows now, and how many each: first those that go on from a text, whose keys are still
@@ -233,12 +246,20 @@ class Worker:
 
         return Draw(call, index, Dice(seed_of(call.sampling.seed, index)), self._words_of())
 
-    def _step(self, decoder: Decoder, mail: Mail) -> None:
+    def _step(self, decoder: Decoder, mail: Mail, fresh: Sequence[Read]) -> None:
+        """A token more for every draw, the first for those that are `fresh`: all at once, so that what is done for many
+        is done for all."""
         import torch
 
-        logits = decoder.step(torch.tensor([draw.next for draw in self._draws]))
-        done = self._take(decoder, mail, logits, decoder.states, range(len(self._draws)))
-        self._retire(decoder, mail, done)
+        read, older = list(fresh), self._older(fresh)
+        if older:
+            logits = decoder.step(torch.tensor([draw.next for draw in older]))
+            read.insert(0, (logits, decoder.states))
+        self._retire(decoder, mail, self._take(decoder, mail, *joined(read), range(len(self._draws))))
+
+    def _older(self, fresh: Sequence[Read]) -> list[Draw]:
+        """The draws that have tokens."""
+        return self._draws[: len(self._draws) - sum(len(logits) for logits, _ in fresh)]
 
     def reconsider(self, decoder: Any, logits: Any, states: Any, rows: Sequence[int]) -> tuple[Any, list[int]]:
         """Logits after thinking about the next tokens of the draws in `rows`, and the thought tokens of each; here

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from poise.models.packed import product
 
 _BLOCK = 16  # keys are attended in whole blocks, so that shapes repeat
 _WORTH = 8  # fewer shared tokens than this are not worth a copy
+
+Cache: TypeAlias = tuple[list[Tensor], list[Tensor]]
+"""Keys and values, each [layers][rows, key_heads, places, head_width]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Rows:
         self.keys = [torch.zeros(size, dtype=like.dtype, device=like.device) for _ in model.layers]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.held: list[list[int]] = [[] for _ in range(rows)]
-        self.states: Tensor | None = None  # of the last step, [active, width]
+        self.states: Tensor | None = None  # of the last step, [n, width]
         self.limit = context  # tokens that a text may have
         self._used, self._clock = [0] * rows, 0  # when each row was last lived in or copied from
 
@@ -76,13 +79,13 @@ class Rows:
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        """One more token for every living row, [active]. Returns logits [active, vocabulary]."""
+        """One more token for each of the first n living rows, [n]. Returns logits [n, vocabulary]."""
         self.states = self._step(tokens)
         return product(self.states, self.model.head)
 
     def _step(self, tokens: Tensor, which: Tensor | None = None) -> Tensor:
-        """The states [n, width] of one more token for each of some rows (None: the living ones)."""
-        rows = range(self.active) if which is None else which.tolist()
+        """The states [n, width] of one more token for each of some rows (None: the first ones)."""
+        rows = range(len(tokens)) if which is None else which.tolist()
         places = torch.tensor([[len(self.held[row])] for row in rows])
         mask = causal_mask(places, self._reach(places), self.model.embeddings.dtype)
         states = self._pass(functional.embedding(tokens, self.model.embeddings), which, places, places, mask)
@@ -94,17 +97,25 @@ class Rows:
         """How many slots of the cache are looked at by whoever stands at some, in whole blocks."""
         return min(self.context, (int(slots.max()) // _BLOCK + 1) * _BLOCK)
 
-    def _pass(self, x: Tensor, which: Tensor | None, slots: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+    def _pass(
+        self,
+        x: Tensor,
+        which: Tensor | None,
+        slots: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """The states [n * m, width], after the final norm, of m embeddings for each of n rows (None: the first n), x
-        [n * m, width], kept in `slots` [n, m] of the cache, turned to `positions` [n, m] of the text; mask [n, m,
-        reach] is added to the scores over the first slots."""
+        [n * m, width], kept in `slots` [n, m] of the cache (None: its own), turned to `positions` [n, m] of the text;
+        mask [n, m, reach] is added to the scores over the first slots."""
         shape, (count, each), reach = self.model.shape, slots.shape, mask.shape[-1]
         groups = shape.heads // shape.key_heads
         cosines, sines = angles(positions.flatten().to(x.device), shape, x.dtype)
         mask = mask.to(x.device)[:, None, None].expand(-1, 1, groups, -1, -1).flatten(2, 3)
         rows = torch.arange(count, device=x.device) if which is None else which.to(x.device)
         where, slots, seen = rows[:, None], slots.to(x.device), slice(count) if which is None else rows
-        for layer, keys, values in zip(self.model.layers, self.keys, self.values, strict=True):
+        for layer, keys, values in zip(self.model.layers, *(cache or (self.keys, self.values)), strict=True):
             h = norm(x, layer.input_norm, shape.epsilon)
             query, key, value = projected(h, layer, shape, cosines, sines)
             keys[where, :, slots] = key.view(count, each, shape.key_heads, -1)

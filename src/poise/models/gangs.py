@@ -47,6 +47,8 @@ class Gangs:
         """See Rows.step; one forward pass per gang."""
         logits, start = [], 0
         for gang in self._gangs:
+            if start == len(tokens):
+                break
             part = tokens[start : start + gang.rows, None].to(self.model.device)
             out = self.model(input_ids=part, past_key_values=gang.cache, use_cache=True)
             logits.append(out.logits[:, -1].float())
