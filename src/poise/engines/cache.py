@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,6 +13,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from poise.core import Delta, Finish, Prompt, Sampling
 from poise.engines.wrapper import Bill, Wrapper
@@ -22,7 +25,8 @@ VERSION = 1
 
 
 def cached(engine: Engine, folder: Path) -> Engine:
-    """`engine`, replaying from `folder` the same deltas for the same model, prompt, sampling and n.
+    """`engine`, replaying from `folder` the same deltas for the same model, prompt, sampling and n. What is asked for
+    while it is being drawn waits for that.
 
     Only draws that repeat are kept: those with a seed or of temperature 0. A disk that fails is logged, not raised."""
     return _Cached(engine, Path(folder))
@@ -32,6 +36,7 @@ class _Cached(Wrapper):
     def __init__(self, engine: Engine, folder: Path) -> None:
         super().__init__(engine)
         self._folder = folder
+        self._turns: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, Path], asyncio.Lock] = WeakValueDictionary()
 
     def stream(self, prompt: Prompt, sampling: Sampling, n: int = 1) -> Stream:
         if sampling.seed is None and sampling.temperature > 0:
@@ -41,12 +46,18 @@ class _Cached(Wrapper):
 
     async def _deltas(self, prompt: Prompt, sampling: Sampling, n: int, bill: Bill) -> AsyncGenerator[Delta, None]:
         path = self._path(prompt, sampling, n)
-        known = _read(path)
-        if _finishes(known) == n:
-            for delta in known:
-                yield delta
-            return
-        stream = self._engine.stream(prompt, sampling, n)
+        async with self._turns.setdefault((asyncio.get_running_loop(), path), asyncio.Lock()):
+            known = _read(path)
+            if _finishes(known) != n:
+                stream = self._engine.stream(prompt, sampling, n)
+                async with contextlib.aclosing(self._drawn(path, stream, n, bill)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+                return
+        for delta in known:
+            yield delta
+
+    async def _drawn(self, path: Path, stream: Stream, n: int, bill: Bill) -> AsyncGenerator[Delta, None]:
         drawn: list[Delta] = []
         try:
             async for delta in stream:

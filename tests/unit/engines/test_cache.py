@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 
@@ -127,3 +128,21 @@ async def test_a_disk_that_fails_costs_a_warning(tmp_path, caplog):
 async def test_no_parts_are_left(tmp_path):
     await deltas(cached(Planned(WHOLE), tmp_path))
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".json"]
+
+
+async def test_what_is_asked_for_while_it_is_drawn_is_drawn_once(tmp_path):
+    wrapped = cached(engine := Planned(WHOLE), tmp_path)
+    assert await asyncio.gather(*(deltas(wrapped) for _ in range(5))) == [list(WHOLE)] * 5
+    assert engine.calls == 1
+
+
+async def test_who_waits_draws_when_the_first_gives_up(tmp_path):
+    wrapped = cached(engine := Planned(WHOLE), tmp_path)
+    stream = wrapped.stream(ASKED, SEEDED)
+    await anext(aiter(stream))
+    waiting = asyncio.create_task(deltas(wrapped))
+    await asyncio.sleep(0)
+    assert engine.calls == 1
+    await stream.aclose()
+    assert await waiting == list(WHOLE)
+    assert (engine.calls, engine.closed) == (2, 2)
