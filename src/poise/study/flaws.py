@@ -14,13 +14,12 @@ from poise.strategies.base import is_over, voted
 from poise.strategies.quiet_star_rebase import QuietStarRebase
 from poise.strategies.stepwise import Choice, Found
 
-CUT_TOKENS = 96
 _INTEGER = re.compile(r"-?\d+")
 
 
 class Flaw(Enum):
     """LEAF: a path counts as an answer as soon as question or text hold a number, so the tree hardly grows. CUT: a step
-    is whatever fits into 96 tokens, and ends in the middle of a line. LAST_INTEGER: the last whole number of the text
+    is whatever fits into some tokens, and ends in the middle of a line. LAST_INTEGER: the last whole number of the text
     is read as its answer, stated or not. ARGMAX: the leaf with the best score wins, and nobody votes."""
 
     LEAF = "leaf"
@@ -32,17 +31,18 @@ class Flaw(Enum):
 @dataclass(frozen=True, slots=True)
 class PublishedUnion(QuietStarRebase):
     """The union with some of the flaws of the published one (arXiv 2412.16260 and its code): always thinking, never
-    gated. With `flaws` empty it is `quiet_star_rebase`. For the study alone. Cost: as there, or less: what stops early
-    is cheap."""
+    gated. With `flaws` empty it is `quiet_star_rebase`. `cut`: tokens of a step with that flaw, as published; fewer for
+    answers that would never be so long. For the study alone. Cost: as there, or less: what stops early is cheap."""
 
     name: ClassVar[str] = "published_union"
     flaws: tuple[Flaw, ...] = ()
+    cut: int = 96
 
     def step_sampling(self, run: Run) -> Sampling:
         sampling = super(PublishedUnion, self).step_sampling(run)
         if Flaw.CUT not in self.flaws:
             return sampling
-        return replace(sampling, stop=run.sampling.stop, max_tokens=min(CUT_TOKENS, run.sampling.max_tokens))
+        return replace(sampling, stop=run.sampling.stop, max_tokens=min(self.cut, run.sampling.max_tokens))
 
     async def solve(self, request: Request, run: Run) -> Pick | None:
         asked = "".join(message.text for message in request.messages if message.role is Role.USER)

@@ -2,6 +2,7 @@
 
     study.json             the settings; a study cannot go on under others
     main/  ablation/       benchmarks, as `poise bench` leaves them
+    draws/                 what the arms of ablations drew: those that ask for the same share it
     study.md  study.html   what they show, beside what was published
 
 Each part goes on where it was stopped, and a finished one costs nothing more.
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from poise import run
+from poise.engines.cache import cached
 from poise.evals.bench import bench
 from poise.evals.bench_settings import BenchSettings
 from poise.evals.tasks import load_task
@@ -30,7 +32,7 @@ from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, 
 from poise.study.reasoning_page import markdown, page
 from poise.study.search import Phase
 
-VERSION, PAGE, HTML = 2, "study.md", "study.html"
+VERSION, PAGE, HTML, DRAWS = 2, "study.md", "study.html", "draws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,12 @@ MAIN = Part(
 (docs/lab.md): two fast drafts that agree are right one time in ten there, two that thought four times in five, and the
 mean logprob of an answer that was thought about tells right from wrong."""
 ABLATION = Part(
-    Design(prompt="bare"),
-    ("chain_sum:min_terms=4,max_terms=6,min_digits=1,max_digits=2", "products:min_digits=2,max_digits=2"),
+    Design(prompt="bare", cut=12),
+    ("chain_sum:min_terms=3,max_terms=4,min_digits=1,max_digits=2", "products:min_digits=1,max_digits=2"),
     75,
 )
-"""Answers in several written steps, where a search has something to search, and its flaws have something to spoil."""
+"""Answers in several written steps, where a search has something to search, and its flaws have something to spoil. They
+have 24 to 32 tokens, so that a cut at the published 96 would never be one: it comes after 12."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ async def reasoning(
     the settings want it; `parallel`: questions at once (None: the engine's slots).
 
     Raises ConfigError before a token is spent, EngineError when an engine is gone, and StoreError as benchmarks do; the
-    same call then goes on. Cost: most is that of the arms that always think: `votes` draws at 1 + passes each."""
+    same call then goes on. Cost: most is that of the arms that always think: `votes` draws at 1 + passes each. Arms of
+    ablations draw on the same dice, and a draw that two of them ask for is made once and billed to both."""
     main, ablation = settings.benches(parallel)
     for arm in (*main.arms, *ablation.arms):
         run.check(arm.plan, engines, scorers)
@@ -138,7 +142,8 @@ async def reasoning(
         with phase("main arms") as watch:
             await bench(main, needed, scorers, store.main, watch)
         with phase("ablations") as watch:
-            await bench(ablation, {"main": engines["main"]}, scorers, store.ablation, watch)
+            shared = {"main": cached(engines["main"], store.path / DRAWS)}
+            await bench(ablation, shared, scorers, store.ablation, watch)
         found = Outcome(read(store.main.path), read(store.ablation.path))
         write(found, store.path, settings.main.design.margin)
     return found

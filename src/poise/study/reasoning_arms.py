@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from poise.config import plan_of
 from poise.core import Sampling, Thinking, ThinkingMode
@@ -22,9 +22,9 @@ BENEATH = "beneath"
 class Design:
     """What all arms share. `votes`: six in the published study, at temperature 1, which is `hot` here and `cool` for
     its control. `share`: of tokens that gated arms think before; `passes`: of a thought; `drafts`: of amortised ones.
-    `auroc`: of the scorer, within questions, as measured (see QuietStarRebase). `union`: its gates. `margin`: a share
-    of items; an arm that was promised not to be worse must not be so by more (500 items support 5 points where one in
-    five differs)."""
+    `auroc`: of the scorer, within questions, as measured (see QuietStarRebase). `union`: its gates. `cut`: tokens of a
+    step where the flaw of that name is switched on. `margin`: a share of items; an arm that was promised not to be
+    worse must not be so by more (500 items support 5 points where one in five differs)."""
 
     prompt: str = "silent"
     votes: int = 6
@@ -37,6 +37,7 @@ class Design:
     scorer: str = "surprisal"
     auroc: float = 1.0
     union: QuietStarRebase = QuietStarRebase()
+    cut: int = 96
     margin: float = 0.05
 
     def sampling(self, thinking: Thinking, temperature: float | None = None) -> Sampling:
@@ -96,7 +97,7 @@ def ablation_arms(design: Design) -> tuple[Arm, ...]:
         design.arm("no_token_gate", replace(union, thought_share=1.0)),
         design.arm("no_thoughts", replace(union, when=When.NEVER)),
         design.arm("combined_whole", combined),
-        *(design.arm(f"flaw_{name}", _flawed(combined, flaws)) for name, flaws in flawed.items()),
+        *(design.arm(f"flaw_{name}", _flawed(combined, flaws, design.cut)) for name, flaws in flawed.items()),
     )
 
 
@@ -140,7 +141,6 @@ def _union(design: Design, units: int) -> QuietStarRebase:
     return replace(made, width=max(1, int(units - drafted)))
 
 
-def _flawed(combined: QuietStarRebase, flaws: tuple[Flaw, ...]) -> PublishedUnion:
-    return PublishedUnion(
-        width=combined.width, when=combined.when, thought_share=1.0, passes=combined.passes, drafts=0, flaws=flaws
-    )
+def _flawed(combined: QuietStarRebase, flaws: tuple[Flaw, ...], cut: int) -> PublishedUnion:
+    knobs = {knob.name: getattr(combined, knob.name) for knob in fields(combined)}
+    return PublishedUnion(**knobs, flaws=flaws, cut=cut)
