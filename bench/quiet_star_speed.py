@@ -30,7 +30,8 @@ DRAFTS = (2, 4, 6, 8, 12)
 
 @dataclass
 class Told:
-    """What some draws said: tokens, seconds, their logprobs, and of each amortised round how many tokens it kept."""
+    """What some draws said: tokens, seconds, their logprobs, and of each amortised round how many tokens it kept (but
+    of the first: one token, thought about by itself). `rounds` of gated draws begin where they thought."""
 
     tokens: int = 0
     seconds: float = 0.0
@@ -80,7 +81,7 @@ async def measured(
         for part in parts:
             whole.tokens += part.tokens
             whole.logprobs += part.logprobs
-            whole.rounds += part.rounds[1:]  # the first token of a draw is thought about by itself
+            whole.rounds += part.rounds if way.mode is ThinkingMode.GATED else part.rounds[1:]
     return whole
 
 
@@ -119,6 +120,9 @@ def figures_of(told: dict[str, list[Told]], abreast: int, n_ahead: int) -> list[
         mean = statistics.fmean(logprob for one in each for logprob in one.logprobs)
         label = f"{name}, {abreast} at once ({spread}; logprob {mean:.3f})"
         found.append(Figure(label, ratio, "x off", f"<= {bar:.2f}" if bar else "", ratio <= bar if bar else None))
+        if name.startswith("gated"):
+            thought = sum(len(one.rounds) for one in each) / sum(one.tokens for one in each)
+            found.append(Figure(f"  tokens thought about, {name}", thought, "share"))
         if name.startswith("amortised"):
             share = kept([made for one in each for made in one.rounds], int(name.split()[1]))
             found.append(Figure(f"  drafts kept, {name}", share, "share"))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from poise.core import Thinking, ThinkingMode
-from poise.engines.torch_worker import Draw, Mail, Read, Worker, joined, pieces
-from poise.models.quiet_star.gates import Gate
+from poise.engines.torch_worker import Call, Draw, Mail, Read, Worker, joined, pieces
+from poise.models.quiet_star.gates import Gate, corrected
 
 _THOUGHTS, _CHECKS = 0x5EED_7407, 0x5EED_C4EC  # set such numbers apart from those of the text
 
@@ -21,6 +21,11 @@ class ThinkingWorker(Worker):
 
     def _way(self, draw: Draw) -> Thinking:
         return draw.call.sampling.thinking or self._thinking
+
+    def _draw(self, call: Call, index: int) -> Draw:
+        draw = super()._draw(call, index)
+        draw.share = self._way(draw).share
+        return draw
 
     def _step(self, decoder: Any, mail: Mail, fresh: Sequence[Read]) -> None:
         """Draws that draft go on by a round, the others by one token: all at once where nobody drafts."""
@@ -64,8 +69,10 @@ class ThinkingWorker(Worker):
         gated = [place for place, way in enumerate(ways) if way.mode is ThinkingMode.GATED]
         opened: set[int] = set()
         if gated and self._gate:
-            shares = [ways[place].share for place in gated]
+            shares = [draws[place].share for place in gated]
             opens = self._gate.opens(logits[gated], states[gated], shares)
+            for place, share, open_ in zip(gated, shares, opens, strict=True):
+                draws[place].share = corrected(share, ways[place].share, open_)
             opened = {place for place, open_ in zip(gated, opens, strict=True) if open_}
         elif gated:
             opened = {place for place in gated if ways[place].share == 1}

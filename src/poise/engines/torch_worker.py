@@ -62,7 +62,8 @@ class Call:
 @dataclass(eq=False, slots=True)
 class Draw:
     """One living draw. `next`: the token to be read next; `text`: all of it so far, for finding stop strings;
-    `thoughts`, `checks`: the dice of its thoughts, and of what is kept of its drafts, where it thinks."""
+    `thoughts`, `checks`: the dice of its thoughts, and of what is kept of its drafts, where it thinks; `share`: what
+    its gate is asked for next."""
 
     call: Call
     index: int
@@ -73,6 +74,7 @@ class Draw:
     text: str = ""
     thoughts: Any = None
     checks: Any = None
+    share: float = 1.0
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from poise.engines.quiet_star_lm import QuietStarLM
 from poise.engines.torch_lm import TorchLM
 from poise.errors import ConfigError, EngineRefused
 from poise.models.quiet_star.config import QuietStarConfig
+from poise.models.quiet_star.decoding import ThinkingRows
 from poise.models.quiet_star.gates import Gate, Unsure
 from poise.models.quiet_star.model import QuietStar
 from poise.testing import check_engine
@@ -96,6 +97,29 @@ async def test_thoughts_change_the_text_and_are_billed(made):
     assert 0 < some[2] < some[1] * 4
     assert some[2] % 4 == 0
     assert Ability.THOUGHTS in engine.can
+
+
+async def test_a_text_less_sure_than_the_gate_was_measured_on_keeps_to_its_share(made):
+    _, new, thought, *_ = await drawn(made(gate=(0.0, 1e-6, 2e-6)), gated(0.15), tokens=80)
+    assert 12 <= thought / 4 <= 0.15 * (new + 10) + 1
+
+
+async def test_who_comes_in_thinks_together_with_those_who_are_there(made, monkeypatch):
+    sizes, think = [], ThinkingRows.think
+    monkeypatch.setattr(
+        ThinkingRows, "think", lambda self, which, *rest: sizes.append(len(which)) or think(self, which, *rest)
+    )
+    engine = made()
+    stream = engine.stream(STORY, Sampling(1.0, max_tokens=24, seed=1), 1)
+    await anext(aiter(stream))
+    await asyncio.gather(drawn(engine, EXACT, seed=2), read_out(stream))
+    assert sum(sizes) == 48
+    assert len(sizes) == 24 + sizes.index(2)
+
+
+async def read_out(stream):
+    async for _ in stream:
+        pass
 
 
 async def test_thoughts_do_not_depend_on_who_else_draws(made):

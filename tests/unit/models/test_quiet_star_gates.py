@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from poise.errors import ConfigError
-from poise.models.quiet_star.gates import Gate, Unsure, gate_of, unsure
+from poise.models.quiet_star.gates import RATE, Gate, Unsure, corrected, gate_of, unsure
 
 
 def test_doubts_are_entropy_and_margin():
@@ -31,6 +33,27 @@ def test_each_row_has_its_own_share():
     gate = Gate(Unsure.ENTROPY, (0.0, 1.0, 2.0))
     doubtful = torch.zeros(3, 4)  # entropy 1.39
     assert gate.opens(doubtful, doubtful, [0.0, 0.2, 0.5]) == [False, False, True]
+
+
+@given(st.floats(0, 1), st.lists(st.floats(0, 2), min_size=1, max_size=300))
+def test_no_text_thinks_more_than_its_share(wanted, doubts):
+    """Whatever the doubts, and not much less where they are high."""
+    gate, share, opened = Gate(Unsure.GAIN, (0.0, 0.5, 1.0), (1.0, 0.0)), wanted, 0
+    for doubt in doubts:
+        [passed] = gate.opens(torch.zeros(1, 2), torch.tensor([[doubt]]), [share])
+        share, opened = corrected(share, wanted, passed), opened + passed
+    assert opened <= wanted * (len(doubts) + 1 / RATE) + 1 + 1e-6
+    assert opened >= wanted * len(doubts) - (1 + RATE) / RATE
+    if wanted in (0, 1):
+        assert opened == wanted * len(doubts)
+
+
+def test_a_text_less_sure_than_any_before_thinks_at_its_share():
+    gate, share, opened = Gate(Unsure.GAIN, (0.0, 0.5, 1.0), (1.0, 0.0)), 0.15, 0
+    for _ in range(100):
+        [passed] = gate.opens(torch.zeros(1, 2), torch.tensor([[9.0]]), [share])
+        share, opened = corrected(share, 0.15, passed), opened + passed
+    assert 15 <= opened <= 17
 
 
 @pytest.mark.parametrize("quantiles", [(), (1.0,), (0.0, 2.0, 1.0)])

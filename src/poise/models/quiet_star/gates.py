@@ -11,6 +11,9 @@ import numpy as np
 
 from poise.errors import ConfigError
 
+RATE = 0.1
+"""How fast a text that is less sure than others closes the gate: two places in a row pass, then as many as should."""
+
 
 class Unsure(Enum):
     """What a head's doubt is told by: the entropy of the next token, how close the second likeliest comes, or what a
@@ -39,11 +42,11 @@ class Gate:
 
     def opens(self, logits: Any, states: Any, shares: Sequence[float]) -> list[bool]:
         """Whether each row of logits [n, vocabulary], made of states [n, width], is among the `shares` [n] of least
-        sure places. 0 opens for none and 1 for all, whatever the text."""
+        sure places. 0 or less opens for none and 1 or more for all, whatever the text."""
         told = self.doubts(logits, states).tolist()
         places = np.linspace(0, 1, len(self.quantiles))
         bars = np.interp([1 - share for share in shares], places, self.quantiles)
-        return [share == 1 or (share > 0 and doubt > bar) for doubt, share, bar in zip(told, shares, bars, strict=True)]
+        return [share >= 1 or (share > 0 and doubt > bar) for doubt, share, bar in zip(told, shares, bars, strict=True)]
 
     def doubts(self, logits: Any, states: Any) -> Any:
         """The doubt [n] at each place."""
@@ -51,6 +54,14 @@ class Gate:
             return unsure(self.kind, logits)
         probe = states.new_tensor(self.probe).float()
         return states.float() @ probe[:-1] + probe[-1]
+
+
+def corrected(now: float, wanted: float, opened: bool) -> float:
+    """The share to ask a gate for at a text's next place, so that `wanted` of its places pass even where its doubts are
+    not those that the gate was measured on; `now`: what was asked for at this one. (Adaptive conformal inference, Gibbs
+    and Candes 2021, arXiv 2106.00170, equation 2.) Of t places `wanted` * (t + 1 / RATE) + 1 pass at most, whatever the
+    doubts. A wanted share of 0 or 1 stays what it is."""
+    return now if wanted in (0, 1) else now + RATE * (wanted - opened)
 
 
 def unsure(kind: Unsure, logits: Any) -> Any:
