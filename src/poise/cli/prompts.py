@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="List, show, compare and export prompts.", no_args_is_help=True)
+app = typer.Typer(help="List, show, compare, measure and export prompts.", no_args_is_help=True)
 
 
 class Form(Enum):
@@ -20,7 +21,7 @@ class Form(Enum):
 
 @app.callback()
 def prompts() -> None:
-    """List, show, compare and export prompts."""
+    """List, show, compare, measure and export prompts."""
 
 
 @app.command("list")
@@ -62,6 +63,32 @@ def diff(
     one, other = (text_of(name).splitlines(keepends=True) for name in (first, second))
     for line in difflib.unified_diff(one, other, first, second):
         typer.echo(line, nl=False)
+
+
+@app.command()
+def measured(
+    run: Annotated[Path, typer.Argument(help="A benchmark's folder; its arms that draw once a question count.")],
+    into: Annotated[Path | None, typer.Option(help="Write the prompts' files there, with what was measured.")] = None,
+) -> None:
+    """Print what the prompts of a benchmark were worth, as their files tell it: accuracy, interval, tokens, n, task.
+
+    Example:
+
+    poise bench --task gsm_symbolic --arms "direct cot direct:prompt=mine.md" --run runs/prompts
+
+    poise prompts measured runs/prompts --into prompts
+    """
+    from poise.prompts import load, text_of
+    from poise.report.read import read
+    from poise.report.worth import with_worth, worth
+
+    for prompt, found in worth(read(run)).items():
+        for each in found:
+            typer.echo(f"{prompt}  {each.model}: {each.told()}")
+        if into:
+            into.mkdir(parents=True, exist_ok=True)
+            path = into / f"{load(prompt).id}.md"
+            path.write_text(with_worth(text_of(prompt), found), encoding="utf-8")
 
 
 @app.command()

@@ -67,8 +67,8 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """A prompt as read from its file. `hash`: the first 16 hex digits of the file's SHA-256; `parent`: the prompt that
-    it was made from, as "ID HASH"; `measured`: what it was worth, as far as that is known."""
+    """A prompt as read from its file. `hash`: the first 16 hex digits of the SHA-256 of all but `measured`; `parent`:
+    the prompt that it was made from, as "ID HASH"; `measured`: what it was worth, as far as that is known."""
 
     id: str
     version: int

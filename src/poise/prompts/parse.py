@@ -67,13 +67,20 @@ def parse(data: bytes, path: str) -> PromptFile:
         header["description"],
         header["source"],
         slots,
-        hashlib.sha256(data).hexdigest()[:16],
+        hashlib.sha256(without_measurements(data)).hexdigest()[:16],
         turns,
         _by_kind(sections, "format"),
         _by_kind(sections, "closing"),
         header.get("parent", ""),
         measured,
     )
+
+
+def without_measurements(data: bytes) -> bytes:
+    """A file's bytes but for what was measured of it, which makes it no other prompt."""
+    lines = data.splitlines(keepends=True)
+    end = next((i for i, line in enumerate(lines) if i and line.rstrip() == b"---"), len(lines))
+    return b"".join(line for i, line in enumerate(lines) if i >= end or not line.startswith(b"measured "))
 
 
 @dataclass(frozen=True, slots=True)
