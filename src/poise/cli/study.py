@@ -84,6 +84,7 @@ def reasoning(
     model: Annotated[str, typer.Option(help="The model beneath, where its name does not find it.")] = "",
     task: Annotated[list[str] | None, typer.Option(help="Tasks. [two families of short arithmetic]")] = None,
     items: Annotated[int | None, typer.Option(help="Items per task. [250; quick: 2]")] = None,
+    timed_items: Annotated[int | None, typer.Option(help="Per task, asked one by one. [8; quick: 1]", min=1)] = None,
     ablation_task: Annotated[list[str] | None, typer.Option(help="Tasks of ablations. [two of several steps]")] = None,
     ablation_items: Annotated[int | None, typer.Option(help="Items per task of ablations. [75; quick: 2]")] = None,
     share: Annotated[float, typer.Option(help="Share of tokens that gated arms think before.")] = 0.15,
@@ -109,7 +110,7 @@ def reasoning(
     poise study inference-scaling-vs-reasoning
 
     Stop it at any time: the same command goes on where it stopped. RUN/study.html has tables, pictures and tests;
-    RUN/main and RUN/ablation are runs for poise report.
+    RUN/main, RUN/timed and RUN/ablation are runs for poise report.
     """
     from poise.study.reasoning import ABLATION, MAIN, ReasoningSettings
 
@@ -119,7 +120,7 @@ def reasoning(
     main = _part(MAIN, (prompt, task, items or few), shared)
     ablation = _part(ABLATION, (ablation_prompt, ablation_task, ablation_items or few), shared)
     folder = run or Path("runs") / ("study-reasoning-quick" if quick else "study-reasoning")
-    settings = ReasoningSettings(main, ablation, seed, beneath)
+    settings = ReasoningSettings(main, ablation, seed, beneath, timed_items or (1 if quick else 8))
     resumable(_reasoning(settings, (checkpoint, model), folder, parallel), folder)
     for name in ("study.md", "study.html"):
         if (folder / name).exists():

@@ -2,6 +2,7 @@
 
     study.json             the settings; a study cannot go on under others
     main/  ablation/       benchmarks, as `poise bench` leaves them
+    timed/                 the first items of the main arms once more, one at a time: what they take when nobody waits
     draws/                 what the arms of ablations drew: those that ask for the same share it
     study.md  study.html   what they show, beside what was published
 
@@ -22,17 +23,17 @@ from poise.evals.bench import bench
 from poise.evals.bench_settings import BenchSettings
 from poise.evals.tasks import load_task
 from poise.records import Json
-from poise.report.read import Reading, read
+from poise.report.read import read
 from poise.seams import Engine, Scorer
 from poise.store.environment import environment
 from poise.store.run_dir import RunDir
 from poise.store.whole import write_whole
 from poise.strategies.quiet_star_rebase import QuietStarRebase
 from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, ablation_arms, main_arms
-from poise.study.reasoning_page import markdown, page
+from poise.study.reasoning_page import Outcome, markdown, page
 from poise.study.search import Phase
 
-VERSION, PAGE, HTML, DRAWS = 2, "study.md", "study.html", "draws"
+VERSION, PAGE, HTML, DRAWS = 3, "study.md", "study.html", "draws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +70,32 @@ have 24 to 32 tokens, so that a cut at the published 96 would never be one: it c
 
 @dataclass(frozen=True, slots=True)
 class ReasoningSettings:
-    """Two parts; `seed` of items and draws; `beneath`: whether the model that never learnt to think answers, too."""
+    """Two parts; `seed` of items and draws; `beneath`: whether the model that never learnt to think answers, too;
+    `timed`: items of each task that the main arms answer once more, one at a time."""
 
     main: Part = MAIN
     ablation: Part = ABLATION
     seed: int = 8800
     beneath: bool = False
+    timed: int = 8
 
-    def benches(self, parallel: int | None = None) -> tuple[BenchSettings, BenchSettings]:
-        """Main arms and ablations, as benchmarks. Raises ConfigError where they cannot work."""
+    def benches(self, parallel: int | None = None) -> tuple[BenchSettings, BenchSettings, BenchSettings]:
+        """Main arms, the same one at a time, and ablations, as benchmarks. Raises ConfigError where they cannot
+        work."""
         main, ablation = self.main, self.ablation
         arms = main_arms(main.design, beneath=self.beneath)
         parts = ablation_arms(ablation.design)
         return (
             BenchSettings(main.tasks, arms, main.limit, self.seed, parallel, COMPARISONS),
+            BenchSettings(main.tasks, arms, min(self.timed, main.limit), self.seed, 1),
             BenchSettings(ablation.tasks, parts, ablation.limit, self.seed, parallel, ABLATIONS),
         )
 
     def to_json(self, engines: Mapping[str, Engine]) -> Json:
         """Everything that decides the outcome."""
-        main, ablation = (bench.to_json(engines) for bench in self.benches())
+        main, timed, ablation = (bench.to_json(engines) for bench in self.benches())
         told: Json = {"version": VERSION, "study": "inference-scaling-vs-reasoning", "margin": self.main.design.margin}
-        return told | {"main": main, "ablation": ablation}
+        return told | {"main": main, "timed": timed, "ablation": ablation}
 
 
 class ReasoningDir(RunDir):
@@ -105,17 +110,14 @@ class ReasoningDir(RunDir):
         return RunDir(self.path / "main")
 
     @property
+    def timed(self) -> RunDir:
+        """The benchmark of the main arms one at a time."""
+        return RunDir(self.path / "timed")
+
+    @property
     def ablation(self) -> RunDir:
         """The benchmark of the ablations."""
         return RunDir(self.path / "ablation")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the finished parts hold."""
-
-    main: Reading
-    ablation: Reading
 
 
 async def reasoning(
@@ -132,7 +134,7 @@ async def reasoning(
     Raises ConfigError before a token is spent, EngineError when an engine is gone, and StoreError as benchmarks do; the
     same call then goes on. Cost: most is that of the arms that always think: `votes` draws at 1 + passes each. Arms of
     ablations draw on the same dice, and a draw that two of them ask for is made once and billed to both."""
-    main, ablation = settings.benches(parallel)
+    main, timed, ablation = settings.benches(parallel)
     for arm in (*main.arms, *ablation.arms):
         run.check(arm.plan, engines, scorers)
     for task in (*main.tasks, *ablation.tasks):
@@ -141,16 +143,18 @@ async def reasoning(
     with store.claimed(settings.to_json(needed), environment({name: e.card for name, e in needed.items()})):
         with phase("main arms") as watch:
             await bench(main, needed, scorers, store.main, watch)
+        with phase("main arms, one question at a time") as watch:
+            await bench(timed, needed, scorers, store.timed, watch)
         with phase("ablations") as watch:
             shared = {"main": cached(engines["main"], store.path / DRAWS)}
             await bench(ablation, shared, scorers, store.ablation, watch)
-        found = Outcome(read(store.main.path), read(store.ablation.path))
+        found = Outcome(*(read(part.path) for part in (store.main, store.timed, store.ablation)))
         write(found, store.path, settings.main.design.margin)
     return found
 
 
 def write(found: Outcome, folder: Path, margin: float) -> None:
     """The pages of a study; the HTML needs plotly. Raises StoreError when the disk refuses."""
-    write_whole(folder / PAGE, markdown(found.main, found.ablation, margin))
+    write_whole(folder / PAGE, markdown(found, margin))
     if importlib.util.find_spec("plotly"):
-        write_whole(folder / HTML, page(found.main, found.ablation, margin))
+        write_whole(folder / HTML, page(found, margin))

@@ -136,10 +136,13 @@ def study(settings, folder, engine=None):
 
 
 def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path):
-    settings = ReasoningSettings(Part(DESIGN, (sums,), 6), Part(DESIGN, (sums,), 3), seed=1, beneath=True)
+    settings = ReasoningSettings(Part(DESIGN, (sums,), 6), Part(DESIGN, (sums,), 3), seed=1, beneath=True, timed=2)
     found = study(settings, tmp_path / "study")
     assert len(found.main.rows) == 6 * len(main_arms(DESIGN, beneath=True))
+    assert len(found.timed.rows) == 2 * len(main_arms(DESIGN, beneath=True))
     assert len(found.ablation.rows) == 3 * len(ablation_arms(DESIGN))
+    assert {arm.seconds for arm in found.idle().arms} == {arm.seconds for arm in found.timed.summary.arms}
+    assert [arm.accuracy for arm in found.idle().arms] == [arm.accuracy for arm in found.main.summary.arms]
     thoughts = {line.arm.arm: line.thoughts for line in lines(found.main)}
     assert thoughts["quiet_star"] == pytest.approx(7.0, abs=0.1)
     assert thoughts["baseline"] == 0
