@@ -1,8 +1,9 @@
-"""Racing candidates on fresh generations: pairs on the same rows under the same seeds, in blocks, until one is surely
-better or there is nothing left to race for. Pure.
+"""Racing candidates on fresh generations: pairs on the same rows under the same seeds, in blocks, until the rows are
+done or there is nothing left to race for. Pure.
 
 A gradient names the best of three candidates hardly more often than chance does (35.6 % of 10,125 released steps of
-GReaTer), so what decides is here: paired outcomes, and a bar on how sure they are.
+GReaTer), so what decides is here: paired outcomes, and a bar on how sure they are. Looks on the way only leave out; who
+wins is looked at once, when the race is done, because each look more would be another chance to be lucky.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def standing(incumbent: Sequence[bool], candidate: Sequence[bool]) -> Standing:
 class Race:
     """`block`: rows between two looks; `most`: rows at most; `accept`: how sure a winner must be; `drop`: below this a
     candidate leaves the race; `keep`: the share of those in it that a look leaves there, the best (successive halving:
-    Jamieson and Talwalkar 2016, arXiv 1502.07943; 1: all). Raises ConfigError."""
+    Jamieson and Talwalkar 2016, arXiv 1502.07943; 1: all). Races where length counts, too, keep all. Raises
+    ConfigError."""
 
     block: int = 10
     most: int = 50
@@ -62,9 +64,9 @@ class Race:
             raise ConfigError("keep", self.keep, "above 0, up to 1")
 
     def running(self, incumbent: Sequence[bool], candidates: Mapping[str, Sequence[bool]]) -> list[str]:
-        """Who gets the next block of rows, in the order given; nobody once there is a winner or no row is left. Those
-        that lose stay where they are. Of equals the first stay, so give candidates in an order that favours none."""
-        if len(incumbent) >= self.most or self.winner(incumbent, candidates) is not None:
+        """Who gets the next block of rows, in the order given; nobody once no row is left. Those that lose stay where
+        they are. Of equals the first stay, so give candidates in an order that favours none."""
+        if len(incumbent) >= self.most:
             return []
         told = {name: standing(incumbent, rows) for name, rows in candidates.items()}
         beside = {name: each for name, each in told.items() if each.rows == len(incumbent)}

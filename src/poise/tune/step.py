@@ -122,7 +122,7 @@ class Stepper:
         dice, spent = random.Random(f"{self._seed}/{number}"), Spent()
         texts = self._texts(prompt, await self._edits(prompt, place, dice, spent))
         rows, failed = await self._race(prompt, texts, dice, spent)
-        best = self._winner(rows[prompt], {text: rows[text] for text in texts})
+        best = self._winner(rows[prompt], {text: told for text, told in rows.items() if text != prompt})
         told = tuple(
             Tried(edit, text, standing(rights(rows[prompt]), rights(rows[text])), *means(rows[prompt], rows[text]))
             for text, edit in texts.items()

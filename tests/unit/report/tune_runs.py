@@ -95,9 +95,9 @@ class FakeTuning:
             text = "".join(cut).strip()
             if text and text != "".join(pieces) and text not in made:
                 made[text] = (edit, cut)
-        rows = {text: list[bool]() for text in made}
+        rows = {text: list[bool]() for text in dice.sample(list(made), len(made))}
         mine: list[bool] = []
-        while running := self.race.running(mine, rows) if mine else list(made):
+        while running := self.race.running(mine, rows) if mine else list(rows):
             told = f"{self.seed}/{number}/{len(mine)}"
             mine = mine + self.outcomes(pieces, self.race.block, told)
             for text in running:

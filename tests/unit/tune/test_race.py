@@ -19,14 +19,14 @@ def test_a_standing_is_symmetric(one, other):
     assert there.rows == min(len(one), len(other))
 
 
-def test_a_candidate_that_wins_enough_pairs_is_the_winner():
+def test_a_candidate_that_wins_enough_pairs_is_the_winner_in_the_end():
     race, incumbent = Race(block=10, most=50), [False] * 10
     better = {"a": [True] * 3 + [False] * 7, "b": [True] * 2 + [False] * 8}
     assert race.winner(incumbent, better) == "a"  # 3 wins to 0: sure by 15/16
-    assert race.running(incumbent, better) == []
+    assert race.running(incumbent, better) == ["a"]  # and not yet the winner: the race goes on to its end
 
 
-def test_the_race_goes_on_while_nobody_is_sure():
+def test_who_is_behind_or_late_runs_no_more():
     race, incumbent = Race(), [True, False] * 5
     told = {"even": [True, False] * 5, "behind": [False] * 10, "late": [True] * 4}
     assert race.winner(incumbent, told) is None
