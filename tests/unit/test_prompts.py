@@ -14,7 +14,7 @@ from poise import prompts
 from poise.core import Kind, Message, Request, Role
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.prompts import export
-from poise.prompts.parse import without_measurements
+from poise.prompts.measured import without_measurements
 
 FOLLOWING = ("chain_of_density_round", "chain_of_density_trace", "chain_of_density_answer")
 HEADER = "---\nid: mine\nversion: 3\ndescription: A test.\nsource: here\n---\n"

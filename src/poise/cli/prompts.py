@@ -78,17 +78,15 @@ def measured(
 
     poise prompts measured runs/prompts --into prompts
     """
-    from poise.prompts import load, text_of
     from poise.report.read import read
-    from poise.report.worth import with_worth, worth
+    from poise.report.worth import worth, write_worth
 
     for prompt, found in worth(read(run)).items():
         for each in found:
             typer.echo(f"{prompt}  {each.model}: {each.told()}")
         if into:
             into.mkdir(parents=True, exist_ok=True)
-            path = into / f"{load(prompt).id}.md"
-            path.write_text(with_worth(text_of(prompt), found), encoding="utf-8")
+            write_worth(prompt, found, into)
 
 
 @app.command()

@@ -26,11 +26,15 @@ def load(name: str) -> PromptFile:
     return parse(data, name)
 
 
-def text_of(name: str) -> str:
-    """The file that a name or path means, as it is written. Raises as `load` does."""
+def bytes_of(name: str) -> bytes:
+    """The file that a name or path means, byte for byte. Raises as `load` does."""
     load(name)
-    path = Path(name) if name.endswith(".md") else _FOLDER / f"{name}.md"
-    return path.read_text(encoding="utf-8-sig")
+    return (Path(name) if name.endswith(".md") else _FOLDER / f"{name}.md").read_bytes()
+
+
+def text_of(name: str) -> str:
+    """Its text, with line ends of one kind. Raises as `load` does."""
+    return "\n".join(bytes_of(name).decode("utf-8-sig").replace("\r\n", "\n").split("\r"))
 
 
 @lru_cache

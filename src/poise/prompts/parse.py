@@ -35,11 +35,11 @@ from dataclasses import dataclass
 from poise.core import Kind, Message, Prompt, Role
 from poise.errors import DataError
 from poise.prompts.file import PLACEHOLDER, Measurement, PromptFile, Slot, TextSlot
+from poise.prompts.measured import measurement, without_measurements
 
 _KEYS = ("id", "version", "description", "source")
 _SLOT = re.compile(r'int = (-?[0-9]+) \((-?[0-9]+)\.\.(-?[0-9]+)\) "([^"]+)"')
 _TEXT = re.compile(r'text "([^"]+)"')
-_MEASURED = re.compile(r"([\d.]+) % \[([\d.]+), ([\d.]+)\], ([\d.]+(?:e\+?\d+)?) tokens, n = (\d+), (.+)")
 _TURNS = {role.value: role for role in Role}
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -76,13 +76,6 @@ def parse(data: bytes, path: str) -> PromptFile:
     )
 
 
-def without_measurements(data: bytes) -> bytes:
-    """A file's bytes but for what was measured of it, which makes it no other prompt."""
-    lines = data.splitlines(keepends=True)
-    end = next((i for i, line in enumerate(lines) if i and line.rstrip() == b"---"), len(lines))
-    return b"".join(line for i, line in enumerate(lines) if i >= end or not line.startswith(b"measured "))
-
-
 @dataclass(frozen=True, slots=True)
 class _Section:
     """`name` is a role, "format" or "closing"; the last two have a kind."""
@@ -106,7 +99,7 @@ def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot | T
         if key.startswith("slot "):
             slots.append(_slot(key.removeprefix("slot "), value, path, number))
         elif key.startswith("measured "):
-            measured.append(_measurement(key.removeprefix("measured ").strip(), value, path, number))
+            measured.append(measurement(key.removeprefix("measured ").strip(), value, path, number))
         elif key not in (*_KEYS, "parent"):
             raise DataError(path, number, key, f"one of {', '.join(_KEYS)}, parent, slot NAME, measured MODEL")
         elif key == "version" and not value.isdecimal():
@@ -117,20 +110,6 @@ def _header(lines: list[str], path: str) -> tuple[dict[str, str], tuple[Slot | T
     if missing:
         raise DataError(path, len(lines) + 2, f"no {missing[0]}", f"a header with {', '.join(_KEYS)}")
     return header, tuple(slots), tuple(measured)
-
-
-def _measurement(model: str, value: str, path: str, number: int) -> Measurement:
-    match = _MEASURED.fullmatch(value)
-    try:
-        if not match or not model:
-            raise ValueError(value)
-        accuracy, low, high, tokens = (float(match[place]) for place in range(1, 5))
-    except ValueError:
-        allowed = "measured MODEL: 61.2 % [57.0, 65.3], 83 tokens, n = 504, TASK"
-        raise DataError(path, number, f"measured {model}: {value}", allowed) from None
-    if not 0 <= low <= accuracy <= high <= 100:
-        raise DataError(path, number, value, "an interval around the accuracy, 0 to 100 %")
-    return Measurement(model, accuracy / 100, low / 100, high / 100, tokens, int(match[5]), match[6])
 
 
 def _slot(name: str, value: str, path: str, number: int) -> Slot | TextSlot:
