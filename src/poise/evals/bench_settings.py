@@ -19,7 +19,8 @@ VERSION = 1
 class BenchSettings:
     """Every arm answers the same `limit` items of each task. `parallel`: questions at once (None: the engine's slots,
     else 8); with more than one, seconds per question include waiting for the engine. `compare`: (first, second) arms to
-    be tested against each other, named beforehand. Raises ConfigError where this cannot work."""
+    be tested against each other, named beforehand. `replays`: the engines replay what they drew before, so seconds are
+    not measured. Raises ConfigError where this cannot work."""
 
     tasks: tuple[str, ...]
     arms: tuple[Arm, ...]
@@ -27,6 +28,7 @@ class BenchSettings:
     seed: int = 0
     parallel: int | None = None
     compare: tuple[tuple[str, str], ...] = ()
+    replays: bool = False
 
     def __post_init__(self) -> None:
         for field, given in (("tasks", self.tasks), ("arms", self.arms)):
@@ -46,7 +48,7 @@ class BenchSettings:
     def to_json(self, engines: Mapping[str, Engine]) -> Json:
         """Everything that decides the outcome, for config.json: the settings, and by name the models behind the engines
         and the hashes of the prompts in use. A run goes on only under the same."""
-        return {
+        told: Json = {
             "version": VERSION,
             "tasks": self.tasks,
             "limit": self.limit,
@@ -57,6 +59,7 @@ class BenchSettings:
             "models": {name: engines[name].card.name for arm in self.arms for _, name in arm.plan.engines},
             "prompts": {id: prompts.load(id).hash for arm in self.arms for id in _prompts(arm)},
         }
+        return told | ({"replays": True} if self.replays else {})
 
 
 def _arm_to_json(arm: Arm) -> Json:

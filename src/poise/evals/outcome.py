@@ -33,4 +33,5 @@ def summary_of(store: RunDir) -> Summary:
     answered = {row.arm for row in rows}
     compare = [(first, second) for first, second in config.get("compare", ()) if {first, second} <= answered]
     summary = summarise(rows, compare=compare, seed=config.get("seed", 0), joules=joules_of(store))
-    return replace(summary, replayed=any(model.endswith(REPLAYED) for model in config.get("models", {}).values()))
+    pooled = any(model.endswith(REPLAYED) for model in config.get("models", {}).values())
+    return replace(summary, replayed=pooled or config.get("replays", False))

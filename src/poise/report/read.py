@@ -60,7 +60,7 @@ class Reading:
         if len(self.rows) < wanted:
             notes.append(f"Unfinished: {len(self.rows):,} of {wanted:,} rows; what follows is a partial report.")
         if self.summary.replayed:
-            notes.append("Replayed from a pool: seconds and joules were not measured.")
+            notes.append("Draws were replayed: seconds and joules were not measured.")
         if failed:
             notes.append(f"{failed:,} of {len(self.rows):,} rows failed; they count as wrong, at what they cost.")
         return (*notes, *unweighed(self.summary))
@@ -99,9 +99,8 @@ def read(path: str | os.PathLike[str]) -> Reading:
     settings = store.read(CONFIG)
     if settings is None:
         if (store.path / "study.json").exists():
-            raise DataError(
-                str(store.path), 0, "a study", f"one of its runs, {store.path / 'flat'} or {store.path / 'tree'}"
-            )
+            runs = ", ".join(str(path.parent) for path in sorted(store.path.glob(f"*/{CONFIG}")))
+            raise DataError(str(store.path), 0, "a study", f"one of its runs: {runs or 'none is begun'}")
         raise DataError(str(store.path), 0, "no config.json", "the directory of a benchmark run")
     rows = tuple(rows_of(store))
     if not rows:

@@ -11,6 +11,8 @@ Each part goes on where it was stopped, and a finished one costs nothing more.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from poise import run
+from poise.core import Request, Sampling
 from poise.engines.cache import cached
 from poise.evals.bench import bench
 from poise.evals.bench_settings import BenchSettings
@@ -26,7 +29,7 @@ from poise.records import Json
 from poise.report.read import read
 from poise.seams import Engine, Scorer
 from poise.store.environment import environment
-from poise.store.run_dir import RunDir
+from poise.store.run_dir import SUMMARY, RunDir
 from poise.store.whole import write_whole
 from poise.strategies.quiet_star_rebase import QuietStarRebase
 from poise.study.reasoning_arms import ABLATIONS, BENEATH, COMPARISONS, Design, ablation_arms, main_arms
@@ -88,7 +91,7 @@ class ReasoningSettings:
         return (
             BenchSettings(main.tasks, arms, main.limit, self.seed, parallel, COMPARISONS),
             BenchSettings(main.tasks, arms, min(self.timed, main.limit), self.seed, 1),
-            BenchSettings(ablation.tasks, parts, ablation.limit, self.seed, parallel, ABLATIONS),
+            BenchSettings(ablation.tasks, parts, ablation.limit, self.seed, parallel, ABLATIONS, replays=True),
         )
 
     def to_json(self, engines: Mapping[str, Engine]) -> Json:
@@ -143,6 +146,8 @@ async def reasoning(
     with store.claimed(settings.to_json(needed), environment({name: e.card for name, e in needed.items()})):
         with phase("main arms") as watch:
             await bench(main, needed, scorers, store.main, watch)
+        if store.timed.read(SUMMARY) is None:
+            await asyncio.gather(*map(warm, needed.values()))
         with phase("main arms, one question at a time") as watch:
             await bench(timed, needed, scorers, store.timed, watch)
         with phase("ablations") as watch:
@@ -151,6 +156,13 @@ async def reasoning(
         found = Outcome(*(read(part.path) for part in (store.main, store.timed, store.ablation)))
         write(found, store.path, settings.main.design.margin)
     return found
+
+
+async def warm(engine: Engine) -> None:
+    """Have an engine ready, so that the first question that is timed does not wait for it. Cost: a token."""
+    async with contextlib.aclosing(engine.stream(Request.ask("?").messages, Sampling(max_tokens=1))) as deltas:
+        async for _ in deltas:
+            pass
 
 
 def write(found: Outcome, folder: Path, margin: float) -> None:

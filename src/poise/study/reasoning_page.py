@@ -28,8 +28,8 @@ _FLAWS = (
     ),
     (
         "flaw_cut",
-        "Steps were cut at 96 tokens, in the middle of a line, and what was left open was never closed. Where answers "
-        "are shorter than that they are cut earlier here (knob cut of the arm).",
+        "Steps were cut at 96 tokens, in the middle of a line; by the leaf rule, what was left open was never closed. "
+        "Where answers are shorter than that they are cut earlier here (knob cut of the arm).",
     ),
     ("flaw_last_integer", "The last whole number of such a fragment was read as its answer."),
     ("flaw_argmax", "The single best score chose the answer, where votes would have evened out what scores get wrong."),
@@ -117,7 +117,7 @@ def markdown(found: Outcome, margin: float) -> str:
     parts = [
         f"# {TITLE}",
         " · ".join(main.about),
-        *(f"*{note}*" for note in (*main.notes, *ablation.notes)),
+        *(f"*{note}*" for note in dict.fromkeys((*main.notes, *found.timed.notes, *ablation.notes))),
         "## Here",
         _grid(_TIMED, _timed(found)),
         _seconds(found),
@@ -218,7 +218,7 @@ _PANELS = {
     "compute": ("Accuracy and compute", "Up and to the left is better. Bars are 95 % intervals."),
     "runtime": (
         "Accuracy and runtime",
-        "Median seconds of a question asked by itself, with a whisker to the 95th percentile.",
+        "Median seconds of a few questions asked one by one, with a whisker to the 95th percentile.",
     ),
     "efficiency": ("Efficiency", _EFFICIENCY),
 }

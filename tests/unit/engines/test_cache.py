@@ -8,7 +8,7 @@ from loopback import drawn, failed
 
 from poise.core import Delta, Finish, Message, Role, Sampling
 from poise.costs import Overrun
-from poise.engines.cache import cached
+from poise.engines.cache import VERSION, cached
 from poise.errors import EngineError
 
 ASKED = (Message(Role.USER, "?"),)
@@ -115,7 +115,7 @@ async def test_a_corrupt_entry_is_replaced(tmp_path, broken, caplog):
     with caplog.at_level(logging.WARNING):
         assert await deltas(wrapped) == list(WHOLE)
     assert (engine.calls, entry.read_bytes()) == (2, sound)
-    assert json.loads(sound)["version"] == 1
+    assert json.loads(sound)["version"] == VERSION
 
 
 async def test_a_disk_that_fails_costs_a_warning(tmp_path, caplog):

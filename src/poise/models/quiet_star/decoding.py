@@ -90,7 +90,7 @@ class ThinkingRows(Rows):
         heads, width = self.model.shape.key_heads, self.model.shape.head_width
         size = (2 * len(self.keys), len(which), heads, reach + each * self.passes, width)
         if self._paper.numel() < math.prod(size):
-            self._paper = self._paper.new_empty(math.prod(size))
+            self._paper = self._paper.new_empty(math.prod(size) * 3 // 2)  # texts grow
         sheets = self._paper[: math.prod(size)].view(size)
         rows = which.to(sheets.device)
         for sheet, cache in zip(sheets, (*self.keys, *self.values), strict=True):
