@@ -25,6 +25,8 @@ def connect(spec: EngineSpec, name: str = "main") -> Engine:
 
 
 def _engine(spec: EngineSpec, name: str) -> Engine:
+    if spec.thinking and spec.kind != "quiet-star":
+        raise ConfigError("engine.thinking", spec.thinking, f"an engine of kind quiet-star, not {spec.kind}")
     if spec.kind == "scripted":
         from poise.engines.scripted import Scripted
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from poise import prompts
-from poise.core import Ability, Finish, Kind, Pick, Prompt, Request, Sampling, Score, Step, Stopped
+from poise.core import Ability, Finish, Kind, Pick, Prompt, Request, Sampling, Score, Step, Stopped, ThinkingMode
 from poise.costs import Budget, Load
 from poise.draws import prompt_bound
 from poise.errors import AbilityMissing, ConfigError, NoAnswer, UnknownName
@@ -110,8 +110,11 @@ def _recording(sampling: Sampling, scorer: Scorer | None) -> Sampling:
     return replace(sampling, top_logprobs=max(scorer.top_logprobs, sampling.top_logprobs or 0))
 
 
-def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
-    """Refuse, before a token is spent, a plan that cannot work here.
+def check(
+    plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer], sampling: Sampling | None = None
+) -> None:
+    """Refuse, before a token is spent, a plan that cannot work here; `sampling`: what is asked of every draw, which may
+    be to think.
 
     Raises UnknownName (engine, scorer or prompt), AbilityMissing, ConfigError, and what a scorer's `ready` raises."""
     for _, name in plan.engines:
@@ -122,12 +125,15 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
     if plan.strategy.scored and plan.scorer is None:
         raise ConfigError("scorer", None, f"{plan.strategy.name} needs one of {', '.join(sorted(scorers))}")
     judged = scorers[plan.scorer].needs if plan.scorer else frozenset()
+    thinks = sampling and sampling.thinking and sampling.thinking.mode is not ThinkingMode.OFF
+    asked = frozenset({Ability.THOUGHTS}) if thinks else frozenset()
     for part, role in _parts(plan.strategy):
         prompts.load(part.prompt)
         if role not in dict(plan.engines):
             raise UnknownName(f"engine role of {plan.strategy.name}", role, dict(plan.engines))
         if not getattr(part, "arms", ()):
-            _check_abilities(part, dict(plan.engines)[role], engines, judged if part.scored else frozenset())
+            more = asked | judged if part.scored else asked
+            _check_abilities(part, dict(plan.engines)[role], engines, more)
     if ready := getattr(scorers[plan.scorer] if plan.scorer else None, "ready", None):
         ready()
     loaded = prompts.load(plan.strategy.prompt)
@@ -137,9 +143,9 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         )
 
 
-def _check_abilities(part: Strategy, name: str, engines: Mapping[str, Engine], judged: frozenset[Ability]) -> None:
-    """Refuse an engine that cannot do what a strategy, or the scorer of its draws, needs."""
-    needs = part.needs | judged
+def _check_abilities(part: Strategy, name: str, engines: Mapping[str, Engine], more: frozenset[Ability]) -> None:
+    """Refuse an engine that cannot do what a strategy needs, or `more`."""
+    needs = part.needs | more
     missing = [ability.value for ability in needs - engines[name].can]
     if missing:
         able = [other for other, engine in engines.items() if needs <= engine.can]
@@ -178,7 +184,7 @@ async def solve(
     scorers = scorers or {}
     trace = Trace() if trace is None else trace
     try:
-        check(plan, engines, scorers)
+        check(plan, engines, scorers, request.sampling)
         roles = {role: engines[name] for role, name in plan.engines}
         _check_length(request, list(roles.values()))
         budget = plan.budget.meet(request.goal.budget)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from poise.study.analysis import Analysis
     from poise.study.arms import Terms
     from poise.study.reasoning import Part
+    from poise.study.reasoning_page import Outcome
     from poise.study.settings import SearchSettings
 
 app = typer.Typer(help="Run a named study: measure, test, and write it up.", no_args_is_help=True)
@@ -121,7 +122,7 @@ def reasoning(
     ablation = _part(ABLATION, (ablation_prompt, ablation_task, ablation_items or few), shared)
     folder = run or Path("runs") / ("study-reasoning-quick" if quick else "study-reasoning")
     settings = ReasoningSettings(main, ablation, seed, beneath, timed_items or (1 if quick else 8))
-    resumable(_reasoning(settings, (checkpoint, model), folder, parallel), folder)
+    _print(resumable(_reasoning(settings, (checkpoint, model), folder, parallel), folder))
     for name in ("study.md", "study.html"):
         if (folder / name).exists():
             typer.echo(folder / name)
@@ -136,7 +137,21 @@ def _part(part: Part, asked: tuple[str, list[str] | None, int], shared: dict[str
     return replace(part, design=design, tasks=tuple(tasks or part.tasks), limit=items or part.limit)
 
 
-async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parallel: int | None) -> None:
+def _print(found: Outcome) -> None:
+    """Its tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from poise.study.reasoning_page import tables
+
+    for title, headings, rows in tables(found):
+        table = Table(*headings, title=title, box=None, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+
+
+async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parallel: int | None) -> Outcome:
     from dataclasses import replace
 
     from poise.cli.lab_rollouts import connected
@@ -156,7 +171,7 @@ async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parall
     spec = EngineSpec("quiet-star", model, adapter=str(checkpoint), thinking="off")
     async with connected(spec) as main, connected(EngineSpec("torch", model or _base(checkpoint))) as plain:
         engines = {"main": main, BENEATH: plain}
-        await reasoning(settings, engines, Scorers(), ReasoningDir(folder), _phase, parallel)
+        return await reasoning(settings, engines, Scorers(), ReasoningDir(folder), _phase, parallel)
 
 
 def _base(checkpoint: Path) -> str:

@@ -47,7 +47,7 @@ async def bench(
     when the directory is in use or the disk full. However it ends (Ctrl-C too), what is finished is kept and summed
     up, and the same call goes on from there."""
     for arm in settings.arms:
-        run.check(arm.plan, engines, scorers)
+        run.check(arm.plan, engines, scorers, arm.sampling)
     questions = questions_of(settings.tasks, settings.limit, settings.seed)
     slots = max(engines[name].load().slots for arm in settings.arms for _, name in arm.plan.engines)
     parallel = settings.parallel or slots or 8

@@ -139,7 +139,7 @@ async def reasoning(
     ablations draw on the same dice, and a draw that two of them ask for is made once and billed to both."""
     main, timed, ablation = settings.benches(parallel)
     for arm in (*main.arms, *ablation.arms):
-        run.check(arm.plan, engines, scorers)
+        run.check(arm.plan, engines, scorers, arm.sampling)
     for task in (*main.tasks, *ablation.tasks):
         load_task(task)
     needed = {name: engine for name, engine in engines.items() if name != BENEATH or settings.beneath}

@@ -36,16 +36,17 @@ _FLAWS = (
     ("flaw_all", "All of these together."),
 )
 _UNCHARGED = (
-    "And thoughts were not charged: the published FLOPs leave out every thought token, the prompt and the scorer. Here "
-    "thoughts are part of every figure; the table says how many were thought for each token of text."
+    "And thoughts were not charged: the published FLOPs leave out every thought token, the prompt and the scorer. The "
+    'column "as published" counts so, the tokens of text alone; beside it is what was executed.'
 )
 _SHARED = (
     "Arms draw on the same dice, and what two of them drew alike was drawn once and billed to both; so there are no "
     "seconds."
 )
 _EFFICIENCY = (
-    "Points of accuracy for each TFLOP of a question: the kind of score that the published study ranks by. It rewards "
-    "whatever is cheap, however wrong, so nothing here is decided by it."
+    "The score that the published study ranks by, 100 x (accuracy in %)^2 / (TFLOP x seconds) of a question, with what "
+    "was executed and the seconds of a question asked by itself. It rewards whatever is cheap, however wrong, so "
+    "nothing here is decided by it."
 )
 
 
@@ -70,27 +71,34 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One arm of a table. `thoughts`: tokens thought for each token of text; `efficiency`: points per TFLOP."""
+    """One arm of a table. `thoughts`: tokens thought for each token of text; `charged`: FLOPs as the published study
+    counts them, 2 for each parameter and token of text (0 where the model's size is not known)."""
 
     arm: ArmSummary
     thoughts: float
-    efficiency: float
+    charged: float
+
+    def efficiency(self, share: float) -> float:
+        """The published score, were the accuracy this share; 0 where FLOPs or seconds are not known."""
+        spent = self.arm.flops.mean / 1e12 * self.arm.seconds.mean
+        return 100 * (100 * share) ** 2 / spent if spent else 0.0
 
 
-def lines(reading: Reading) -> list[Line]:
-    """The arms of a run, in its order."""
+def lines(reading: Reading, summary: Summary | None = None) -> list[Line]:
+    """The arms of a run, in its order; `summary`: with other seconds than its own."""
     found = []
     rows = reading.by_arm()
-    for arm in reading.summary.arms:
+    sizes = [engine.get("parameters") or 0 for engine in reading.environment.get("engines", {}).values()]
+    for arm in (summary or reading.summary).arms:
         new = sum(row.usage.new_tokens + row.usage.overrun_tokens for row in rows[arm.arm])
         thought = sum(row.usage.thought_tokens for row in rows[arm.arm])
-        efficiency = 100 * arm.accuracy.mean / (arm.flops.mean / 1e12) if arm.flops.mean else 0.0
-        found.append(Line(arm, thought / new if new else 0.0, efficiency))
+        charged = 2 * max(sizes, default=0) * new / len(rows[arm.arm])
+        found.append(Line(arm, thought / new if new else 0.0, charged))
     return found
 
 
-_HEADINGS = ("arm", "accuracy %", "95 %", "GFLOP", "tokens", "thoughts a token", "points/TFLOP")
-_TIMED = (*_HEADINGS, "s, median", "s of work")
+_HEADINGS = ("arm", "accuracy %", "95 %", "GFLOP", "as published", "tokens", "thoughts a token")
+_TIMED = (*_HEADINGS, "s, median", "s of work", "published score")
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -100,15 +108,31 @@ def _cells(line: Line) -> tuple[str, ...]:
         f"{100 * arm.accuracy.mean:.1f}",
         words.bracket(arm.accuracy, 100),
         f"{arm.flops.mean / 1e9:,.0f}",
+        f"{line.charged / 1e9:,.1f}",
         f"{arm.new_tokens.mean:,.0f}",
         f"{line.thoughts:.2f}",
-        f"{line.efficiency:,.0f}",
     )
 
 
 def _timed(found: Outcome) -> list[tuple[str, ...]]:
-    idle = {arm.arm: (f"{arm.seconds.p50:.2f}", f"{arm.busy_seconds:.2f}") for arm in found.idle().arms}
-    return [(*_cells(line), *idle.get(line.arm.arm, ("", ""))) for line in lines(found.main)]
+    return [
+        (
+            *_cells(line),
+            f"{line.arm.seconds.p50:.2f}",
+            f"{line.arm.busy_seconds:.2f}",
+            f"{line.efficiency(line.arm.accuracy.mean):,.0f}",
+        )
+        for line in lines(found.main, found.idle())
+    ]
+
+
+def tables(found: Outcome) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """What was measured beside what was published, and the ablations: titles, headings and rows."""
+    return [
+        ("Here", _TIMED, _timed(found)),
+        ("As published (Mistral-7B, 128 items of GSM8K)", *_published()),
+        ("Ablations", _HEADINGS, [_cells(line) for line in lines(found.ablation)]),
+    ]
 
 
 def markdown(found: Outcome, margin: float) -> str:
@@ -187,7 +211,7 @@ def page(found: Outcome, margin: float) -> str:
         for name, (summary, axis) in axes.items()
         if points(summary, axis)
     }
-    charts["efficiency"] = efficiency(lines(main)).to_json()
+    charts["efficiency"] = efficiency(lines(main, found.idle())).to_json()
     told = [
         *html.head(main, TITLE, "Poise · thoughts and search"),
         sections.tiles(main.summary),
@@ -236,24 +260,21 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
 
 
 def efficiency(told: Sequence[Line]) -> go.Figure:
-    """Points of accuracy per TFLOP of each arm, with the interval of the accuracy."""
+    """The published score of each arm, over the interval of its accuracy."""
     objects = figures.plotly_objects()
-    ranked = sorted(told, key=lambda line: line.efficiency)
-    names, spots = [line.arm.arm for line in ranked], [line.efficiency for line in ranked]
-    spans = [_spread(line) for line in ranked]
+    ranked = sorted(told, key=lambda line: line.efficiency(line.arm.accuracy.mean))
+    names, spans = [line.arm.arm for line in ranked], [_spread(line) for line in ranked]
     bars = {
         "type": "data",
         "array": [span.high - span.mean for span in spans],
         "arrayminus": [span.mean - span.low for span in spans],
     }
+    spots = [span.mean for span in spans]
     figure = objects.Figure(objects.Bar(x=spots, y=names, orientation="h", error_x=bars, marker_color="#0072B2"))
-    figure.update_layout(**figures.base(40 + 28 * len(names)), xaxis_title="points of accuracy per TFLOP")
+    figure.update_layout(**figures.base(40 + 28 * len(names)), xaxis_title="100 x accuracy%^2 / (TFLOP x s)")
     return figure
 
 
 def _spread(line: Line) -> Interval:
-    tera = line.arm.flops.mean / 1e12
     share = line.arm.accuracy
-    if not tera:
-        return Interval(0.0, 0.0, 0.0)
-    return Interval(100 * share.mean / tera, 100 * share.low / tera, 100 * share.high / tera)
+    return Interval(*(line.efficiency(each) for each in (share.mean, share.low, share.high)))

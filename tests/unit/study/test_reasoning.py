@@ -7,13 +7,17 @@ import json
 
 import pytest
 
-from poise.core import Kind, Request, Sampling, ThinkingMode
+from poise.config import EngineSpec
+from poise.connect import connect
+from poise.core import Ability, Kind, Request, Sampling, Thinking, ThinkingMode
 from poise.engines.scripted import Script, Scripted
-from poise.errors import ConfigError
+from poise.errors import AbilityMissing, ConfigError
+from poise.evals.rows import Interval, Quantiles
 from poise.run import solve
 from poise.scoring.logprob import MeanLogprob
 from poise.seams import Plan
 from poise.strategies.quiet_star_rebase import QuietStarRebase
+from poise.strategies.self_consistency import SelfConsistency
 from poise.study.flaws import Flaw, PublishedUnion, last_integer
 from poise.study.reasoning import Part, ReasoningDir, ReasoningSettings, reasoning
 from poise.study.reasoning_arms import (
@@ -25,7 +29,7 @@ from poise.study.reasoning_arms import (
     ablation_arms,
     main_arms,
 )
-from poise.study.reasoning_page import lines
+from poise.study.reasoning_page import lines, tables
 from poise.testing import virtual
 from poise.trace import Drawn, Launched
 
@@ -152,10 +156,46 @@ def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path
     assert "flaw_argmax" in text
     assert text.count("by 5.0 points, the margin stated beforehand") == len(PROMISES)
     page = (tmp_path / "study" / "study.html").read_text()
-    for figure in ("compute", "efficiency"):
+    for figure in ("compute", "runtime", "efficiency"):
         assert f'data-figure="{figure}"' in page
+    assert [title.split()[0] for title, *_ in tables(found)] == ["Here", "As", "Ablations"]
+    assert all(len(row) == len(headings) for _, headings, rows in tables(found) for row in rows)
+    assert found.ablation.summary.replayed
     idle = Scripted(name="main")
     study(settings, tmp_path / "study", idle)
     assert idle.generated == 0
     with pytest.raises(ConfigError, match="seed"):
         study(dataclasses.replace(settings, seed=2), tmp_path / "study")
+
+
+def test_the_published_score_and_what_was_charged_by_hand(sums, tmp_path):
+    settings = ReasoningSettings(Part(DESIGN, (sums,), 2), Part(DESIGN, (sums,), 1), seed=1, beneath=True, timed=1)
+    found = study(settings, tmp_path / "study")
+    arm = dataclasses.replace(
+        found.main.summary.arms[0], flops=Interval(2e12, 2e12, 2e12), seconds=Quantiles(5.0, 4.0, 9.0, 9.0)
+    )
+    summary = dataclasses.replace(found.main.summary, arms=(arm,))
+    environment = {"engines": {"main": {"parameters": 1000}, BENEATH: {"parameters": None}}}
+    [line] = lines(dataclasses.replace(found.main, environment=environment), summary)
+    assert line.efficiency(0.5) == pytest.approx(100 * 50**2 / (2 * 5))
+    tokens = [row.usage.new_tokens for row in found.main.by_arm()[arm.arm]]
+    assert line.charged == pytest.approx(2 * 1000 * sum(tokens) / len(tokens))
+    [unknown] = lines(dataclasses.replace(found.main, environment={}), summary)
+    assert unknown.charged == 0
+
+
+def unthinking():
+    engine = Scripted(lambda _: STEPS)
+    engine.can -= {Ability.THOUGHTS}
+    return engine
+
+
+def test_an_engine_that_cannot_think_is_not_asked_to():
+    plan = Plan(SelfConsistency(n=2), (("main", "main"),))
+    request = dataclasses.replace(REQUEST, sampling=Sampling(thinking=Thinking(ThinkingMode.EXACT)))
+    with pytest.raises(AbilityMissing, match="think"):
+        virtual(solve(request, plan, {"main": unthinking()}, {}, seed=3))
+    calm = dataclasses.replace(request, sampling=Sampling(thinking=Thinking(ThinkingMode.OFF)))
+    assert virtual(solve(calm, plan, {"main": unthinking()}, {}, seed=3)).text
+    with pytest.raises(ConfigError, match=r"engine\.thinking"):
+        connect(EngineSpec("llamacpp", "default", thinking="exact"))
