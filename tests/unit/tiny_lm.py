@@ -51,6 +51,20 @@ def llama(seed: int = 0, **changes: Any) -> Any:
     return LlamaForCausalLM(LlamaConfig(**settings | changes)).eval()
 
 
+def mistral(seed: int = 0, **changes: Any) -> Any:
+    """The same tensors as another class, with a sliding window or without."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    model = llama(seed)
+    same = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    same += ("num_key_value_heads", "max_position_embeddings", "tie_word_embeddings", "rms_norm_eps")
+    same += ("bos_token_id", "eos_token_id")
+    settings = {name: getattr(model.config, name) for name in same} | {"sliding_window": None}
+    made = MistralForCausalLM(MistralConfig(**settings | changes))
+    made.load_state_dict(model.state_dict())
+    return made.eval()
+
+
 def gpt2(seed: int = 0) -> Any:
     """A random model of another family."""
     import torch

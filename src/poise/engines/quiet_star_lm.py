@@ -6,7 +6,7 @@ from poise.core import Ability, Prompt, Sampling, Thinking, ThinkingMode
 from poise.engines.quiet_star_worker import ThinkingWorker
 from poise.engines.torch_lm import TorchLM
 from poise.engines.torch_worker import Decoder, Worker
-from poise.errors import EngineRefused
+from poise.errors import ConfigError, EngineRefused
 from poise.models.quiet_star.files import folder_of, load_quiet_star
 from poise.models.quiet_star.gates import Gate
 from poise.seams import Stream
@@ -19,7 +19,7 @@ class QuietStarLM(TorchLM):
     one; GATED before the `share` of tokens that its head is least sure of (see `models.quiet_star.gates`); AMORTISED
     drafts so many tokens without thoughts, thinks about all of them side by side, and keeps what EXACT might have said:
     the same distribution. Thoughts are billed as thought tokens, one for each pass and place, and so are drafts that
-    were not kept; they are never part of the text. Raises ConfigError, ModelError."""
+    were not kept; they are never part of the text. Raises ConfigError (for what is no llama, too), ModelError."""
 
     def __init__(
         self,
@@ -35,6 +35,8 @@ class QuietStarLM(TorchLM):
         self.thinking, self._gate = thinking, self._thoughtful.gate
         _check(thinking, self._gate)
         super().__init__(loaded, name=name, slots=slots, context=context)
+        if self._llama is None:  # here, and not with the first draw
+            raise ConfigError("model", type(self._model).__name__, "a llama-family model")
         self.can |= {Ability.THOUGHTS}
 
     def stream(self, prompt: Prompt, sampling: Sampling, n: int = 1) -> Stream:

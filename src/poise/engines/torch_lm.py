@@ -21,12 +21,12 @@ CACHE_BYTES = 8 << 30  # as many slots as their caches fit in, if no number is a
 
 class TorchLM:
     """Any causal language model of `transformers`: a hub repository, a folder, a known model, or a llama-family GGUF
-    file (made dense once). Llama-family models are decoded by a forward pass of our own with a cache of fixed size,
-    others by the model's own.
+    file (made dense once). Llama-family models (Mistral's among them) are decoded by a forward pass of our own with a
+    cache of fixed size, others by the model's own.
 
     `slots`: draws decoded at once (0: as many as fit, 64 at most); `context`: tokens of one draw with its prompt, at
-    most the model's own; `adapter`: a folder in peft's format, merged into the weights; `dtype`: see `load_dense`.
-    Raises ConfigError, ModelError.
+    most the model's own, or its sliding window where a llama-family model has one; `adapter`: a folder in peft's
+    format, merged into the weights; `dtype`: see `load_dense`. Raises ConfigError, ModelError.
 
     SEEDS holds whatever a draw shares its batch with, in float32: logits differ by rounding only (< 1e-4), which moves
     a choice with a probability of about that size. In bfloat16 greedy texts may differ between batch sizes."""
@@ -45,11 +45,15 @@ class TorchLM:
             if value < 0:
                 raise ConfigError(knob, value, "1 or more, or 0 for the default")
         loaded = load_dense(model, dtype) if isinstance(model, str) else model
+        from poise.models.llama import view_of  # of torch, which may be missed until here
+
         if not loaded.tokenizer.chat_template:
             raise ConfigError("model", loaded.name, "a model whose tokenizer has a chat template")
         self._model = with_adapter(loaded.model, adapter) if adapter else loaded.model
         self._tokenizer = loaded.tokenizer
-        self.name, self.context = name, min(context or CONTEXT, loaded.card.context or CONTEXT)
+        self._llama = view_of(self._model)
+        room = min(context or CONTEXT, loaded.card.context or CONTEXT)
+        self.name, self.context = name, min(room, self._llama.shape.window) if self._llama else room
         self.slots = slots or _slots(loaded.card, self.context)
         self.card: Card = replace(loaded.card, context=self.context)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.WHITE_BOX})
@@ -127,10 +131,10 @@ class TorchLM:
     def _decoder(self) -> Decoder:
         from poise.models.decode import Rows
         from poise.models.gangs import Gangs
-        from poise.models.llama import view_of
 
-        llama = view_of(self._model)
-        return Rows(llama, self.slots, self.context) if llama else Gangs(self._model, self.slots, self.context)
+        if self._llama is None:
+            return Gangs(self._model, self.slots, self.context)
+        return Rows(self._llama, self.slots, self.context)
 
     def _words(self) -> Any:
         """An incremental detokeniser: token id -> the text it completes."""

@@ -27,6 +27,9 @@ from poise.models.verify import cache_folder
 
 logger = logging.getLogger(__name__)
 
+# Of base models, which have none: what is said, a line each, and then the answer's.
+PLAIN = "{{ bos_token }}{% for message in messages %}{{ message.content + '\n' }}{% endfor %}"
+
 # The tensors of a llama-family file and their names in transformers.
 LAYER = {
     "attn_q": "self_attn.q_proj",
@@ -49,7 +52,8 @@ _BLOCK = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 
 @dataclass(frozen=True, slots=True)
 class DenseModel:
-    """A causal language model in memory, its tokenizer (with a chat template), and what it costs."""
+    """A causal language model in memory, its tokenizer (with a chat template, that of the model or a plain one), and
+    what it costs."""
 
     name: str
     model: Any
@@ -61,7 +65,8 @@ def load_dense(name: str = "default", dtype: str = "auto", device: str = "auto")
     """The model called `name` (a known name, a .gguf file, a hub repository, a folder of Hugging Face files), dense.
 
     `dtype`: float32, bfloat16, float16, or auto (bfloat16); `device`: cpu, cuda, or auto. Raises ConfigError without
-    the torch extra, ModelError for weights that cannot be had. The first use of a GGUF file writes its dense twin."""
+    the torch extra, ModelError for weights that cannot be had. The first use of a GGUF file writes its dense twin. A
+    model without a chat template is asked plainly: each message a line, and the answer the next."""
     torch, transformers = _libraries()
     folder = _folder(name)
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -74,6 +79,9 @@ def load_dense(name: str = "default", dtype: str = "auto", device: str = "auto")
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{name}: cannot be loaded: {error}") from error
+    if not tokenizer.chat_template:
+        logger.info("%s has no chat template: each message is a line, and the answer the next", name)
+        tokenizer.chat_template = PLAIN
     words, room = len(tokenizer), model.get_input_embeddings().num_embeddings
     if words > room:
         raise ModelError(f"{name}: its tokenizer has {words} tokens, its weights {room}: they do not belong together")

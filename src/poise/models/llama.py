@@ -1,5 +1,5 @@
 """A llama-family forward pass over plain tensors: what training and decoding share. It is the same mathematics as the
-class in `transformers`, with nothing in between, so that a compiler can fuse it and adapters cost two thin products.
+classes in `transformers`, with nothing in between, so that a compiler can fuse it and adapters cost two thin products.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The numbers of a model that its tensors do not tell."""
+    """The numbers of a model that its tensors do not tell. `window`: places that it knows, each of which sees all that
+    is before it; longer texts are not for this forward pass."""
 
     heads: int
     key_heads: int
     head_width: int
     epsilon: float
     rope_theta: float
+    window: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,19 @@ class Llama:
     shape: Shape
 
 
+FAMILY = ("LlamaForCausalLM", "MistralForCausalLM")
+"""Classes of `transformers` with these tensors. Mistral's may have a sliding window, and is a llama within it."""
+
+
 def view_of(model: Any) -> Llama | None:
-    """The tensors of a `transformers` Llama (with or without LoRA layers of peft), shared and not copied; None for a
-    model of another kind, or with parts that this forward pass does not know (biases, scaled rotary angles)."""
+    """The tensors of a `transformers` Llama or Mistral (with or without LoRA layers of peft), shared and not copied;
+    None for a model of another kind, or with parts that this forward pass does not know (biases, scaled rotary
+    angles)."""
     inner = getattr(getattr(model, "base_model", None), "model", model)
     config = getattr(inner, "config", None)
-    if type(inner).__name__ != "LlamaForCausalLM" or config is None or config.attention_bias or config.mlp_bias:
+    if type(inner).__name__ not in FAMILY or config is None:
+        return None
+    if getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False):  # Mistral's has neither
         return None
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") != "default":
@@ -75,9 +84,16 @@ def view_of(model: Any) -> Llama | None:
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     theta = rope.get("rope_theta") or config.rope_theta
-    shape = Shape(heads, config.num_key_value_heads, width, config.rms_norm_eps, float(theta))
+    shape = Shape(heads, config.num_key_value_heads, width, config.rms_norm_eps, float(theta), window_of(config))
     layers = tuple(_layer(layer) for layer in inner.model.layers)
     return Llama(inner.model.embed_tokens.weight, layers, inner.model.norm.weight, inner.lm_head.weight, shape)
+
+
+def window_of(config: Any) -> int:
+    """Places that a model of `transformers` knows and that all see what is before them: its positions, or its sliding
+    window where that is smaller; endless where it says neither."""
+    said = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    return min(int(said or 1 << 30), int(getattr(config, "sliding_window", None) or 1 << 30))
 
 
 def packed_twin(model: Llama) -> Llama:

@@ -13,10 +13,12 @@ from poise.models.llama import norm
 from poise.models.packed import product
 from poise.models.reader import Asked, load_reader, read
 
+_WORD = "so"
+
 
 class Marking:
-    """A model and the ids of its marks. Raises ConfigError where a mark is not one token, or the model is no llama (as
-    Mistral's are), and as `load_dense` does."""
+    """A model and the ids of its marks. Raises ConfigError where a mark is not one token, or the model is none of
+    llama's family (Mistral's are), and as `load_dense` does."""
 
     def __init__(self, model: str, mark: str, right: str, wrong: str) -> None:
         self._reader = load_reader(load_dense(model))
@@ -25,7 +27,7 @@ class Marking:
 
     def _token(self, name: str, text: str) -> int:
         """The id of a mark, as it stands behind a word."""
-        last = self._ids(f"so {text}")[-1]
+        last = self._behind(f" {text}")[-1]
         if self._reader.tokenizer.decode([last]).strip() != text.strip():
             raise ConfigError(name, text, "a text that is a single token of the model")
         return last
@@ -33,6 +35,10 @@ class Marking:
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._reader.tokenizer(text, add_special_tokens=False).input_ids
         return ids
+
+    def _behind(self, text: str) -> list[int]:
+        """The ids of a text that stands behind another: some tokenizers put a space before whatever begins."""
+        return self._ids(f"{_WORD}{text}")[len(self._ids(_WORD)) :]
 
     def marks(self, question: str, texts: Sequence[str]) -> list[tuple[list[float], Usage]]:
         """For each text, P(right) after every line of it, and what reading it cost."""
@@ -57,7 +63,7 @@ class Marking:
         """A text as ids with a mark behind each line, and where the marks stand."""
         ids, ends = list[int](), list[int]()
         for line in (line for line in text.splitlines() if line.strip()):
-            ids += self._ids(f" {line.strip()}" if not ids else f"\n{line.strip()}")
+            ids += self._behind(f" {line.strip()}" if not ids else f"\n{line.strip()}")
             ends.append(len(ids))
             ids.append(self._mark)
         return ids, ends

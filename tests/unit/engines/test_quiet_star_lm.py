@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2_contingency
-from tiny_lm import dense, llama, tokenizer
+from tiny_lm import dense, gpt2, llama, tokenizer
 
 from poise.core import Ability, Message, Role, Sampling, Thinking, ThinkingMode
 from poise.engines import quiet_star_lm
@@ -183,6 +183,13 @@ async def test_amortised_draws_do_not_depend_on_who_else_draws(made):
 async def test_the_engines_own_mode_holds_where_a_draw_says_nothing(made):
     assert (await drawn(made(thinking=OFF)))[2] == 0
     assert (await drawn(made(thinking=EXACT)))[2] > 0
+
+
+def test_a_base_of_another_family_is_refused_before_anything_is_drawn(monkeypatch):
+    thoughtful = QuietStar(gpt2(), tokenizer(), QuietStarConfig(n_ahead=5))
+    monkeypatch.setattr(quiet_star_lm, "load_quiet_star", lambda *words: (thoughtful, dense(thoughtful.model)))
+    with pytest.raises(ConfigError, match=r"GPT2LMHeadModel.*llama-family"):
+        QuietStarLM("folder")
 
 
 async def test_what_it_cannot_do_is_refused(made):

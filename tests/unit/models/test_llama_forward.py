@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from tiny_lm import mistral
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from poise.models.llama import hidden_states, view_of
@@ -96,6 +97,25 @@ def test_packed_examples_do_not_see_each_other():
     positions = torch.cat((torch.arange(7), torch.arange(12)))[None]
     together = hidden_states(view, torch.cat((first, second), 1), positions, mask)
     close(together, torch.cat(apart, 1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sliding", [None, LENGTH])
+def test_a_mistral_is_a_llama_within_its_window(sliding):
+    model, tokens = mistral(sliding_window=sliding), tokens_of(2)
+    view = view_of(model)
+    assert view.shape.window == (sliding or 512)
+    found = hidden_states(view, tokens, torch.arange(LENGTH).expand(2, -1), causal(LENGTH))
+    close(found @ view.head.T, model(tokens).logits)
+
+
+@torch.no_grad()
+def test_beyond_its_window_it_is_none():
+    """So the window has to bound what is read."""
+    model, tokens = mistral(sliding_window=LENGTH - 4), tokens_of(2)
+    found = hidden_states(view_of(model), tokens, torch.arange(LENGTH).expand(2, -1), causal(LENGTH))
+    apart = (found @ view_of(model).head.T - model(tokens).logits).abs().amax((0, 2))
+    assert apart[: LENGTH - 4].max() < 1e-3 < apart[-1]
 
 
 def test_models_of_another_kind_have_no_view():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_lm import gpt2, llama, tokenizer
+from tiny_lm import gpt2, llama, mistral, tokenizer
 
 from poise.errors import ConfigError
 from poise.models.quiet_star.config import QuietStarConfig
@@ -13,10 +13,10 @@ from poise.models.quiet_star.thoughts import parallel
 TEXTS = [[5, 9, 77, 41, 9, 130, 12], [200, 3, 3, 18], [7, 7, 1, 90, 33]]
 
 
-@pytest.fixture
-def model():
+@pytest.fixture(params=[llama, mistral])
+def model(request):
     torch.manual_seed(7)
-    made = QuietStar(llama(), tokenizer(), QuietStarConfig(n_ahead=6, n_ahead_talk=1))
+    made = QuietStar(request.param(), tokenizer(), QuietStarConfig(n_ahead=6, n_ahead_talk=1))
     torch.nn.init.normal_(made.mixer.last.weight, std=0.5)
     torch.nn.init.normal_(made.end, std=0.01)
     return made.eval().requires_grad_(False)

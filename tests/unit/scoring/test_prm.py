@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_lm import dense, llama, tokenizer
+from tiny_lm import dense, llama, mistral, tokenizer
 
 from poise.core import Draft, Finish, Kind, Request, Step
 from poise.errors import ConfigError, UnknownName
@@ -14,9 +14,9 @@ from poise.testing import check_scorer
 REQUEST = Request.ask("What is 3 + 4?", Kind.NUMBER)
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    model = llama()
+@pytest.fixture(params=[llama, mistral])
+def tiny(monkeypatch, request):
+    model = request.param()
     monkeypatch.setattr(marking, "load_dense", lambda name: dense(model))
     return model
 
@@ -36,6 +36,18 @@ def test_marks_are_read_where_lines_end(tiny):
     wanted = torch.softmax(logits[places][:, [right, wrong]], -1)[:, 0].tolist()
     assert marks == pytest.approx(wanted, abs=1e-4)
     assert usage.scorer_tokens == len(ids)
+
+
+def test_lines_are_cut_as_in_the_whole_text(tiny, monkeypatch):
+    """By a tokenizer, too, that puts a space before whatever it is given."""
+    from tokenizers import normalizers
+
+    words = tokenizer()
+    words.backend_tokenizer.normalizer = normalizers.Prepend(" ")
+    monkeypatch.setattr(marking, "load_dense", lambda name: dense(tiny, words))
+    marks, usage = Marking("tiny", "%", "+", "-").marks("3 + 4?", ["a = 3\nb = 4"])[0]
+    ids = words("3 + 4? a = 3%\nb = 4%", add_special_tokens=False).input_ids
+    assert (len(marks), usage.scorer_tokens) == (2, 1 + len(ids))
 
 
 def test_the_question_is_read_once_for_all(tiny):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.models.dense import body_of
-from poise.models.llama import LayerForward, through, view_of
+from poise.models.llama import LayerForward, through, view_of, window_of
 from poise.models.quiet_star.config import Bound, QuietStarConfig
 from poise.models.quiet_star.gates import Gate
 
@@ -64,9 +64,7 @@ class QuietStar(nn.Module):
     @property
     def window(self) -> int:
         """Places that the model knows."""
-        config = self.model.config
-        said = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-        return int(said or 1 << 30)
+        return window_of(self.model.config)
 
     def marks(self) -> tuple[Tensor, Tensor]:
         """The start and end embeddings [width], as the model reads them."""

@@ -43,7 +43,7 @@ def new_cache(model: QuietStar) -> Any:
     """An empty cache of keys and values."""
     from transformers import DynamicCache
 
-    return DynamicCache(config=model.model.config)
+    return DynamicCache()  # not by the configuration: a sliding window would count thoughts as places of the text
 
 
 def parallel(
