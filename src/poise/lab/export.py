@@ -16,10 +16,10 @@ import torch
 from poise.errors import ConfigError, StoreError, TrainingError
 from poise.models.adapter import CONFIG, ORIGIN, WEIGHTS, Adapter, Base, read_adapter
 from poise.models.catalogue import CATALOGUE, DEFAULT, KnownModel
+from poise.models.dense import is_dense
 from poise.models.fetch import fetch
 from poise.models.find import locate, published
 from poise.models.gguf_header import read_header
-from poise.models.hub import REPOSITORY
 from poise.models.merge import check_base, merged, words_hash
 
 FORMAT = 1
@@ -88,7 +88,7 @@ def _origin(base: str | Path | KnownModel, config: Any, tokenizer: Any) -> tuple
     shape = {"architecture": config.model_type, "vocabulary": config.vocab_size}
     if isinstance(known, KnownModel):
         return Base(known.name, known.sha256, known.licence, **shape), fetch(known)
-    if known is None and _is_dense(str(base)):
+    if known is None and is_dense(str(base)):
         words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))) if tokenizer else []
         digest = words_hash(words) if words else ""
         return Base(_shown(str(base)), **shape, words=len(words), words_sha256=digest), None
@@ -97,14 +97,6 @@ def _origin(base: str | Path | KnownModel, config: Any, tokenizer: Any) -> tuple
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Base(known.name if known else _shown(str(base)), digest, licence, **shape), path
-
-
-def _is_dense(name: str) -> bool:
-    """Whether `load_dense` takes it for Hugging Face files: a folder, or a hub repository with no file named."""
-    if (path := Path(name).expanduser()).exists():
-        return path.is_dir()
-    hub = REPOSITORY.fullmatch(name)
-    return hub is not None and not hub["wanted"] and not name.endswith(".gguf")
 
 
 def _shown(name: str) -> str:

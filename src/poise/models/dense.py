@@ -110,13 +110,20 @@ def _libraries() -> tuple[Any, Any]:
 
 def _folder(name: str) -> str:
     """What transformers can load: a folder or a hub repository as it is, a GGUF file as its dense twin."""
-    place = Path(name).expanduser()
-    if place.is_dir():
-        return str(place)
-    hub = REPOSITORY.fullmatch(name)
-    if hub and not hub["wanted"] and not name.endswith(".gguf") and not place.exists():
+    if is_repository(name):
         return name
-    return str(dense_twin(locate(name).path))
+    return str(Path(name).expanduser() if is_dense(name) else dense_twin(locate(name).path))
+
+
+def is_dense(name: str) -> bool:
+    """Whether a name means Hugging Face files: a folder, or a hub repository with no file named."""
+    return Path(name).expanduser().is_dir() or is_repository(name)
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name means a whole hub repository."""
+    hub = REPOSITORY.fullmatch(name)
+    return bool(hub and not hub["wanted"] and not name.endswith(".gguf") and not Path(name).expanduser().exists())
 
 
 def dense_twin(path: Path) -> Path:

@@ -11,6 +11,7 @@ from poise.lab.recipe import read_recipe
 from poise.models.adapter import read_adapter
 from poise.models.catalogue import DEFAULT
 from poise.models.dense import load_dense
+from poise.models.merge import words_hash
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -101,12 +102,43 @@ def test_a_stock_model_is_refused(saved, base, tmp_path):
 
 def test_another_base_is_refused(saved, tmp_path):
     other = tiny_llama.write_base(tmp_path / "other.gguf", kind="BF16")
-    adapter = saved[1] / "poise.json"
-    said = json.loads(adapter.read_text())
-    said["base"]["vocabulary"] += 1
-    adapter.write_text(json.dumps(said))
+    retold(saved[1], vocabulary=len(tiny_llama.WORDS) + 1)
     with pytest.raises(ConfigError, match="the base of this checkpoint"):
         load_quiet_star(saved[1], str(other))
+
+
+def test_a_base_of_the_same_shape_is_told_by_its_hash(saved, base, tmp_path):
+    other = tiny_llama.write_base(tmp_path / "other.gguf", seed=9, kind="BF16")
+    with pytest.raises(ConfigError, match=r"other\.gguf.*SHA-256.*trained for, base\.gguf"):
+        load_quiet_star(saved[1], str(other))
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(base.read_bytes())
+    assert load_quiet_star(saved[1], str(copy))[0].config == CONFIG
+    with pytest.raises(ConfigError, match=r"base of this checkpoint, base\.gguf"):
+        load_quiet_star(saved[1], str(tmp_path))  # a folder, which has no hash
+
+
+def retold(folder, **changes):
+    """What the adapter in a folder says of its base, changed."""
+    said = json.loads((folder / "poise.json").read_text())
+    said["base"] |= {"sha256": ""} | changes
+    (folder / "poise.json").write_text(json.dumps(said))
+
+
+def test_a_repository_of_another_name_is_refused_before_it_is_loaded(saved, monkeypatch):
+    monkeypatch.setattr("poise.models.quiet_star.files.load_dense", lambda *words: pytest.fail("loaded"))
+    retold(saved[1], name="org/base")
+    with pytest.raises(ConfigError, match=r"org/other.*org/base"):
+        load_quiet_star(saved[1], "org/other")
+
+
+def test_a_base_without_a_hash_is_told_by_its_words(saved, base):
+    words = load_dense(str(base)).tokenizer.convert_ids_to_tokens(list(range(50)))
+    retold(saved[1], words=50, words_sha256=words_hash(words))
+    assert load_quiet_star(saved[1], str(base))[0].config == CONFIG
+    retold(saved[1], words=50, words_sha256=words_hash(words[::-1]))
+    with pytest.raises(ConfigError, match=r"base\.gguf.*the base of this checkpoint"):
+        load_quiet_star(saved[1], str(base))
 
 
 @pytest.mark.parametrize("harm", [lambda p: p.write_bytes(p.read_bytes()[:40]), lambda p: p.unlink()])

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from poise.errors import ConfigError, ModelError, PoiseError
-from poise.models.adapter import read_adapter
-from poise.models.dense import DenseModel, load_dense, with_adapter
+from poise.models.adapter import Adapter, Base, read_adapter
+from poise.models.catalogue import CATALOGUE, DEFAULT
+from poise.models.dense import DenseModel, is_dense, is_repository, load_dense, with_adapter
+from poise.models.find import locate
+from poise.models.merge import check_base, words_hash
 from poise.models.quiet_star.config import Bound, QuietStarConfig
 from poise.models.quiet_star.gates import Gate, Unsure
 from poise.models.quiet_star.model import QuietStar
@@ -78,21 +81,49 @@ def load_quiet_star(folder: Path, base: str = "", dtype: str = "auto") -> tuple[
     it was trained for by name.
 
     Raises ConfigError for a folder of something else (a stock model would answer too, only without thoughts) and for
-    another base, ModelError for broken files and weights that cannot be had."""
+    another base, by its hash, name, words or shape, ModelError for broken files and weights that cannot be had."""
     check_quiet_star(folder)
     config, gate, numbers = _read(folder)
     adapter = read_adapter(folder)
+    _check_name(adapter, base or adapter.base.name)
     loaded = load_dense(base or adapter.base.name, dtype)
     width = loaded.model.get_input_embeddings().weight.shape[1]
     wanted = (loaded.model.config.model_type, loaded.model.config.vocab_size)
     trained = (adapter.base.architecture, adapter.base.vocabulary)
-    if numbers["start"].shape != (width,) or wanted != trained:
-        raise ConfigError("base", loaded.name, f"the base of this checkpoint, {adapter.base}")
+    if numbers["start"].shape != (width,) or wanted != trained or not _same_words(adapter.base, loaded.tokenizer):
+        raise _another(loaded.name, adapter.base)
     merged = with_adapter(loaded.model, str(folder))
     made = QuietStar(merged, loaded.tokenizer, config)
     _put(made, numbers)
     made.gate = gate
     return made.eval().requires_grad_(False), dataclasses.replace(loaded, model=merged)
+
+
+def _check_name(adapter: Adapter, name: str) -> None:
+    """Raise ConfigError where a model is known to be another than the adapter's base before it is loaded: a known model
+    or a hub repository by its name, a GGUF file by its hash. Of a folder, which has neither, words are compared later;
+    it is never taken for a file of known hash."""
+    known, wanted = DEFAULT if name == "default" else name, adapter.base
+    if known in CATALOGUE and known == wanted.name:
+        return  # its file may have been merged on this machine, which rounds as it likes
+    if not is_dense(name):
+        if wanted.sha256:
+            check_base(adapter, locate(name).path)
+    elif wanted.sha256 or (is_repository(name) and is_repository(wanted.name) and name != wanted.name):
+        raise _another(name, wanted)
+
+
+def _same_words(base: Base, tokenizer: Any) -> bool:
+    """Whether a tokenizer has the vocabulary of the base, as far as that is known."""
+    if not base.words_sha256:
+        return True
+    return len(tokenizer) >= base.words and base.words_sha256 == words_hash(
+        tokenizer.convert_ids_to_tokens(list(range(base.words)))
+    )
+
+
+def _another(name: str, base: Base) -> ConfigError:
+    return ConfigError("base", name, f"the base of this checkpoint, {base}")
 
 
 def load_numbers(model: QuietStar, folder: Path) -> None:
