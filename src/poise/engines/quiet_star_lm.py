@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poise.core import Ability, Prompt, Sampling, Thinking, ThinkingMode
 from poise.engines.quiet_star_worker import ThinkingWorker
-from poise.engines.torch_lm import TorchLM
+from poise.engines.torch_lm import CONTEXT, TorchLM
 from poise.engines.torch_worker import Decoder, Worker
 from poise.errors import ConfigError, EngineRefused
 from poise.models.quiet_star.files import folder_of, load_quiet_star
@@ -19,7 +19,8 @@ class QuietStarLM(TorchLM):
     one; GATED before the `share` of tokens that its head is least sure of (see `models.quiet_star.gates`); AMORTISED
     drafts so many tokens without thoughts, thinks about all of them side by side, and keeps what EXACT might have said:
     the same distribution. Thoughts are billed as thought tokens, one for each pass and place, and so are drafts that
-    were not kept; they are never part of the text. Raises ConfigError (for what is no llama, too), ModelError."""
+    were not kept; they are never part of the text. `context`: at most the model's own, less a thought. Raises
+    ConfigError (for what is no llama, too), ModelError."""
 
     def __init__(
         self,
@@ -34,7 +35,10 @@ class QuietStarLM(TorchLM):
         self._thoughtful, loaded = load_quiet_star(folder_of(folder), base)
         self.thinking, self._gate = thinking, self._thoughtful.gate
         _check(thinking, self._gate)
-        super().__init__(loaded, name=name, slots=slots, context=context)
+        room = self._thoughtful.room
+        if room < 1:
+            raise ConfigError("n_ahead", self._thoughtful.config.n_ahead, "fewer passes than the model knows places")
+        super().__init__(loaded, name=name, slots=slots, context=min(context or CONTEXT, room))
         if self._llama is None:  # here, and not with the first draw
             raise ConfigError("model", type(self._model).__name__, "a llama-family model")
         self.can |= {Ability.THOUGHTS}

@@ -18,6 +18,11 @@ def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
     return ids
 
 
+def beyond(tokens: int, room: int) -> str:
+    """Why a text is not read, as scores say it; nothing where it fits into the model."""
+    return f"{tokens} tokens with its question, of {room} that the model can read" if tokens > room else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """An answer as it is read: its text, whether its turn ended by itself, and how many lines it has."""

@@ -25,6 +25,11 @@ class Marking:
         self._mark = self._token("prm.mark", mark)
         self._sides = [self._token("prm.right", right), self._token("prm.wrong", wrong)]
 
+    @property
+    def window(self) -> int:
+        """Tokens that the model can read together."""
+        return self._reader.llama.shape.window
+
     def _token(self, name: str, text: str) -> int:
         """The id of a mark, as it stands behind a word."""
         last = self._behind(f" {text}")[-1]
@@ -41,18 +46,24 @@ class Marking:
         return self._ids(f"{_WORD}{text}")[len(self._ids(_WORD)) :]
 
     def marks(self, question: str, texts: Sequence[str]) -> list[tuple[list[float], Usage]]:
-        """For each text, P(right) after every line of it, and what reading it cost."""
+        """For each text, P(right) after every line of it, and what reading it cost; no marks of one that does not fit
+        into the model together with the question."""
         reader = self._reader
         start = getattr(reader.tokenizer, "bos_token_id", None)
         prompt = ([] if start is None else [int(start)]) + self._ids(question)
         told = [self._marked(text) for text in texts]
-        layers = (len(reader.llama.layers),)
-        [states] = read(reader.llama, [Asked(prompt, [ids for ids, _ in told])], layers)
-        found = []
-        for number, ((ids, ends), state) in enumerate(zip(told, states, strict=True)):
+        fits = [len(prompt) + len(ids) <= self.window for ids, _ in told]
+        some = [ids for (ids, _), fit in zip(told, fits, strict=True) if fit]
+        states = iter(read(reader.llama, [Asked(prompt, some)], (len(reader.llama.layers),))[0] if some else [])
+        found, read_before = list[tuple[list[float], Usage]](), False
+        for (ids, ends), fit in zip(told, fits, strict=True):
+            if not fit:
+                found.append(([], Usage()))
+                continue
+            state = next(states)
             rows = norm(state[torch.tensor(ends)], reader.llama.norm, reader.llama.shape.epsilon)
             logits = product(rows, reader.llama.head).float()[:, self._sides]
-            cached = len(prompt) if number else 0
+            cached, read_before = len(prompt) if read_before else 0, True
             flops = reader.card.flops(len(prompt) + len(ids), cached, len(ends))
             tokens = len(prompt) - cached + len(ids)
             usage = Usage(calls=1, scorer_tokens=tokens, cached_prompt_tokens=cached, flops=flops)

@@ -70,7 +70,11 @@ class ProcessRewardModel:
                 from poise.scoring.marking import Marking
 
                 self._loaded = Marking(self._model, *self._marks)
-            return [Score(over(marks, self._over), usage) for marks, usage in self._loaded.marks(question, texts)]
+            failure = f"more tokens with its question than the {self._loaded.window} that the model can read"
+            return [
+                Score(over(marks, self._over), usage) if marks else Score(0.0, failure=failure)
+                for marks, usage in self._loaded.marks(question, texts)
+            ]
 
 
 def over(marks: Sequence[float], how: Over) -> float:

@@ -17,7 +17,7 @@ from poise.costs import Card, Usage
 from poise.errors import ConfigError
 from poise.models.head import Head, features_at
 from poise.models.reader import Asked, load_reader, read
-from poise.models.turns import Text, prompt_ids, text_ids
+from poise.models.turns import Text, beyond, prompt_ids, text_ids
 from poise.scoring.verifier import text_of
 
 
@@ -69,17 +69,36 @@ class Reading:
                     tell(job.told, partial(job.told.set_result, scores))
 
     def read(self, jobs: Sequence[Job]) -> list[list[Score]]:
-        """Scores per job: one forward pass for all prompts, one for all texts."""
-        tokenizer, card = self.reader.tokenizer, self.head.card
-        asked = [
-            Asked(prompt_ids(tokenizer, job.prompt), [text_ids(tokenizer, text) for text in job.texts]) for job in jobs
-        ]
+        """Scores per job: one forward pass for all prompts, one for all texts; failed ones of what does not fit into
+        the model."""
+        tokenizer, room = self.reader.tokenizer, self.reader.llama.shape.window
+        found: list[list[Score]] = []
+        asked, depths, fitting = list[Asked](), list[int](), list[tuple[int, int]]()
+        for number, job in enumerate(jobs):
+            prompt, texts = prompt_ids(tokenizer, job.prompt), list[list[int]]()
+            found.append([])
+            for place, text in enumerate(job.texts):
+                ids = text_ids(tokenizer, text)
+                found[-1].append(Score(0.0, failure=beyond(len(prompt) + len(ids), room)))
+                if not found[-1][-1].failure:
+                    texts.append(ids)
+                    depths.append(text.lines)
+                    fitting.append((number, place))
+            asked += [Asked(prompt, texts)] if texts else []
+        for (number, place), score in zip(fitting, self._scored(asked, depths), strict=True):
+            found[number][place] = score
+        return found
+
+    def _scored(self, asked: Sequence[Asked], depths: Sequence[int]) -> list[Score]:
+        if not asked:
+            return []
+        card = self.head.card
         parts = read(self.reader.llama, asked, card.layers, card.surprise)
         states = [state.float().numpy() for part in parts for state in part]
         rows = [features_at(state, np.array([len(state) - 1]), card.pooled, card.surprise) for state in states]
-        depths = np.array([text.lines for job in jobs for text in job.texts])
-        values = iter(self.head.probability(np.concatenate(rows), depths))
-        return [[Score(float(next(values)), usage) for usage in self._bill(each)] for each in asked]
+        values = self.head.probability(np.concatenate(rows), np.array(depths))
+        bills = [usage for each in asked for usage in self._bill(each)]
+        return [Score(float(value), usage) for value, usage in zip(values, bills, strict=True)]
 
     def _bill(self, asked: Asked) -> list[Usage]:
         """Usage per text: the first pays for the prompt, the others find it read."""

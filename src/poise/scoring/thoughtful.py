@@ -13,7 +13,7 @@ from poise.core import Prompt, Score
 from poise.costs import Usage
 from poise.models.quiet_star.decoding import ThinkingRows
 from poise.models.quiet_star.files import load_quiet_star
-from poise.models.turns import Text, prompt_ids, text_ids
+from poise.models.turns import Text, beyond, prompt_ids, text_ids
 
 if TYPE_CHECKING:
     from poise.costs import Card
@@ -29,16 +29,22 @@ class Thoughtful:
         self.model, self.loaded = load_quiet_star(folder, base)
 
     def scores(self, prompt: Prompt, texts: Sequence[Text], *, gain: bool) -> list[Score]:
-        """One score for each text that continues the prompt."""
+        """One score for each text that continues the prompt; a failed one where the model's window holds too few places
+        for both and the thoughts."""
         asked = prompt_ids(self.loaded.tokenizer, prompt)
         told = [text_ids(self.loaded.tokenizer, text) for text in texts]
-        longest = len(asked) + max(map(len, told))
-        rows = ThinkingRows(self.model, 1, longest, min(_ABREAST, longest))
-        found = []
-        for number, ids in enumerate(told):
+        why = [beyond(len(asked) + len(ids), self.model.room) for ids in told]
+        longest = max((len(asked) + len(ids) for ids, failure in zip(told, why, strict=True) if not failure), default=0)
+        rows = ThinkingRows(self.model, 1, longest, min(_ABREAST, longest)) if longest else None
+        found, cached = list[Score](), False
+        for ids, failure in zip(told, why, strict=True):
+            if failure or rows is None:
+                found.append(Score(0.0, failure=failure))
+                continue
             mixed, base = read(rows, asked, ids)
             value = 1 / (1 + math.exp(-_SHARP * (mixed - base))) if gain else math.exp(mixed)
-            found.append(Score(value, _usage(self.loaded.card, rows.passes, len(asked), len(ids), cached=number > 0)))
+            found.append(Score(value, _usage(self.loaded.card, rows.passes, len(asked), len(ids), cached=cached)))
+            cached = True
         return found
 
 

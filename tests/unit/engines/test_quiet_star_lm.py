@@ -45,7 +45,7 @@ def made(monkeypatch):
         thoughtful.gate = Gate(Unsure.ENTROPY, gate) if gate else None
         found = thoughtful.eval().requires_grad_(False), dense(model)
         monkeypatch.setattr(quiet_star_lm, "load_quiet_star", lambda *words: found)
-        engines.append(QuietStarLM("folder", thinking=thinking, context=128, slots=slots, **knobs))
+        engines.append(QuietStarLM("folder", thinking=thinking, slots=slots, **{"context": 128} | knobs))
         return engines[-1]
 
     yield make
@@ -183,6 +183,14 @@ async def test_amortised_draws_do_not_depend_on_who_else_draws(made):
 async def test_the_engines_own_mode_holds_where_a_draw_says_nothing(made):
     assert (await drawn(made(thinking=OFF)))[2] == 0
     assert (await drawn(made(thinking=EXACT)))[2] > 0
+
+
+@pytest.mark.parametrize("asked", [0, 509, 4096])
+def test_its_context_leaves_places_for_the_last_thought(made, asked):
+    """Of a window of 512 places: four passes behind the last token."""
+    engine = made(context=asked, slots=1)
+    assert engine.context == engine.card.context == 508
+    assert made(context=507).context == 507
 
 
 def test_a_base_of_another_family_is_refused_before_anything_is_drawn(monkeypatch):

@@ -94,6 +94,13 @@ def test_the_last_token_of_the_context_may_be_thought_about(model):
     assert torch.isfinite(told).all()
 
 
+def test_a_context_leaves_places_for_a_thought(model):
+    """Of 512 places, five passes behind the last token."""
+    assert ThinkingRows(model, 1, 507).passes + 507 == 512
+    with pytest.raises(ConfigError, match=r"508.*1 to 507"):
+        ThinkingRows(model, 1, 508)
+
+
 def test_a_model_of_another_family_is_refused():
     with pytest.raises(ConfigError, match="llama"):
         ThinkingRows(QuietStar(gpt2(), tokenizer(), QuietStarConfig()), 2, 16)

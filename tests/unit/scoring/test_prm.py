@@ -70,6 +70,17 @@ async def test_steps_and_lines_are_the_same(tiny):
     assert empty.failure
 
 
+async def test_what_does_not_fit_into_the_model_is_a_failed_score(tiny):
+    """512 places: <s>, 14 bytes of the question, a space, the text, and its mark."""
+    scorer = ProcessRewardModel("tiny", "%")
+    fits, over, short = await scorer.score(REQUEST, [path("7" * 495), path("7" * 496), path("7")])
+    assert not fits.failure
+    assert over.failure
+    assert (over.value, over.usage.scorer_tokens) == (0.0, 0)
+    assert not short.failure
+    assert short.usage.cached_prompt_tokens == 15
+
+
 def test_one_score_of_many_marks():
     assert [over([0.5, 0.2, 0.4], how) for how in Over] == [0.4, 0.2, pytest.approx(0.04)]
 

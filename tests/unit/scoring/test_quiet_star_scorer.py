@@ -13,6 +13,7 @@ from poise.models.quiet_star.config import QuietStarConfig
 from poise.models.quiet_star.decoding import ThinkingRows
 from poise.models.quiet_star.model import QuietStar
 from poise.models.quiet_star.thoughts import parallel
+from poise.models.turns import prompt_ids
 from poise.scoring import thoughtful
 from poise.scoring.quiet_star import By, QuietStarScorer
 from poise.scoring.thoughtful import read
@@ -78,6 +79,22 @@ async def test_thoughts_and_the_prompt_are_billed(scorer):
     assert other.usage.scorer_tokens % (1 + 4) == 0  # each token, and n_ahead - 1 passes for it
     assert one.usage.flops > other.usage.flops > 0
     assert math.isfinite(one.value)
+
+
+async def test_what_the_model_has_no_places_for_is_a_failed_score(scorer, model):
+    """The window holds the prompt, the text, and the thought behind its last token."""
+    words = dense(model.model).tokenizer
+    asked = len(prompt_ids(words, REQUEST.messages))
+    room = model.window - asked - 4 - 1  # n_ahead - 1 passes, and the end of the turn
+    fits, over, short = await scorer().score(REQUEST, [path("7" * room), path("7" * (room + 1)), path("7")])
+    assert not fits.failure
+    assert 0 < fits.value < 1
+    assert over.failure == "509 tokens with its question, of 508 that the model can read"
+    assert (over.value, over.usage.scorer_tokens) == (0.0, 0)
+    assert not short.failure
+    assert short.usage.cached_prompt_tokens == asked
+    [alone] = await scorer().score(REQUEST, [path("7" * 600)])
+    assert alone.failure
 
 
 async def test_an_empty_draft_has_no_score(scorer):

@@ -52,6 +52,17 @@ async def test_what_is_scored_together_scores_as_alone(folder):
     assert alone[1].usage.flops > together[1].usage.flops > 0
 
 
+async def test_what_does_not_fit_into_the_policy_is_a_failed_score(folder):
+    paths = [path("7"), path("7" * 600), path("8")]
+    first, over, last = await Verifier(str(folder)).score(REQUEST, paths)
+    assert over.failure
+    assert over.value == over.usage.scorer_tokens == 0
+    alone = await Verifier(str(folder)).score(REQUEST, [paths[0], paths[2]])
+    assert [first.value, last.value] == pytest.approx([score.value for score in alone], abs=1e-5)
+    assert not first.failure
+    assert not last.failure
+
+
 async def test_requests_that_arrive_while_one_is_read_are_read_together(folder, monkeypatch):
     scorer = Verifier(str(folder))
     await scorer.score(REQUEST, [path("1")])

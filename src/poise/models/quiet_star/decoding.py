@@ -33,13 +33,16 @@ class _Paper:
 class ThinkingRows(Rows):
     """See Rows. Thoughts are written on paper of their own, behind a copy of the text: made once for all the passes of
     a thought, and used again for the next one. A row has slots for `abreast` drafts beyond what its text may use.
-    Raises ConfigError for what is no llama. Memory: beside the cache as much again, of the rows that think at once and
-    the places that their texts reach, and of their thoughts."""
+    Raises ConfigError for what is no llama, and for a context that leaves no places for a thought. Memory: beside
+    the cache as much again, of the rows that think at once and the places that their texts reach, and of their
+    thoughts."""
 
     def __init__(self, thinking: QuietStar, rows: int, context: int, abreast: int = MOST_DRAFTS + 1) -> None:
         llama = view_of(thinking.model)
         if llama is None:
             raise ConfigError("model", type(thinking.model).__name__, "a llama-family model")
+        if not 1 <= context <= thinking.room:
+            raise ConfigError("context", context, f"1 to {thinking.room}: the model's window, less a thought")
         self.passes = thinking.config.n_ahead - 1
         super().__init__(llama, rows, context + abreast - 1)
         self.thinking, self.limit, self.abreast = thinking, context, abreast

@@ -66,6 +66,11 @@ class QuietStar(nn.Module):
         """Places that the model knows."""
         return window_of(self.model.config)
 
+    @property
+    def room(self) -> int:
+        """Tokens that a text may have: the places that the model knows, less those of a thought behind the last."""
+        return self.window - self.config.n_ahead + 1
+
     def marks(self) -> tuple[Tensor, Tensor]:
         """The start and end embeddings [width], as the model reads them."""
         kind, scale = self.model.get_input_embeddings().weight.dtype, self.config.embedding_scale
