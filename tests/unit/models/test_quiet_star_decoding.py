@@ -5,6 +5,8 @@ import torch
 from tiny_lm import gpt2, llama, mistral, tokenizer
 
 from poise.errors import ConfigError
+from poise.models.decode import Rows
+from poise.models.llama import view_of
 from poise.models.quiet_star.config import QuietStarConfig
 from poise.models.quiet_star.decoding import ThinkingRows
 from poise.models.quiet_star.model import QuietStar
@@ -55,6 +57,24 @@ def test_what_was_thought_leaves_no_trace(model):
         assert torch.equal(thoughtful.step(tokens), plain.step(tokens))
         which = torch.tensor([token % 3])
         thoughtful.think(which, thoughtful.states[which][:, None], numbers[:1, None])
+
+
+def test_thoughts_off_is_the_base_bit_for_bit(model):
+    """Rows of the model that was never wrapped say the same to the last bit, whatever was thought in between."""
+    thoughtful, plain = ThinkingRows(model, 4, 64), Rows(view_of(llama().requires_grad_(False)), 4, 64)
+    source = torch.Generator().manual_seed(5)
+    read = [rows.admit([(text, 1) for text in TEXTS]) for rows in (thoughtful, plain)]
+    assert torch.equal(read[0].logits, read[1].logits)
+    assert torch.equal(read[0].states, read[1].states)
+    states = read[0].states
+    for _ in range(20):
+        which = torch.randperm(3, generator=source)[: int(torch.randint(1, 4, (), generator=source))]
+        numbers = torch.rand(len(which), 1, 3, generator=source).double()
+        thoughtful.think(which, states[which][:, None], numbers)
+        tokens = torch.randint(2, 258, (3,), generator=source)
+        assert torch.equal(thoughtful.step(tokens), plain.step(tokens))
+        states = thoughtful.states
+        assert torch.equal(states, plain.states)
 
 
 def test_thoughts_behind_several_tokens_side_by_side(model):
