@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 from test_searches import REQUEST, STEPS, ByText, run
 
-from poise.core import ROOT, Ability, Draft, Finish, Kind, Score, Step, ThinkingMode
+from poise import prompts
+from poise.core import ROOT, Ability, Draft, Finish, Kind, Sampling, Score, Step, ThinkingMode
 from poise.engines.scripted import Script, Scripted
 from poise.errors import AbilityMissing, ConfigError
 from poise.run import solve
@@ -106,20 +107,32 @@ def test_steps_agree_by_their_last_numbers(texts, apart):
 @pytest.mark.parametrize("share", [0.15, 1.0])
 def test_no_depth_costs_more_than_its_width(when, share):
     strategy = dataclasses.replace(UNION, when=when, thought_share=share, width=12)
-    answer, ways = heard(strategy, EVEN)
-    forced = {event.step.id for event in answer.trace.of(Drawn) if event.step.suffix}
-    depth = {0: 0}
-    spent = Counter()
-    mode = iter(ways.elements())
-    for event in answer.trace.of(Launched):
-        depth[event.id] = depth[event.parent] + 1
-        if event.id not in forced:
-            spent[depth[event.id]] += 1
-    assert next(mode, None) is not None
-    assert max(spent.values()) <= 12
-    if when is When.ALWAYS:
-        assert max(spent.values()) <= 12 / strategy.price + 1
-        assert set(ways) <= {ThinkingMode.EXACT if share == 1 else ThinkingMode.GATED, None}
+    costs, modes = Counter(), set()
+    for seed in range(8):
+        answer, _ = heard(strategy, EVEN, seed=seed)
+        for event in answer.trace.of(Drawn):
+            if not event.step.suffix:
+                thinks = event.usage.thought_tokens > 0
+                costs[seed, len(answer.trace.path(event.step.id))] += strategy.price if thinks else 1.0
+                modes.add(thinks)
+    assert max(costs.values()) <= 12 + 1e-9
+    assert max(costs.values()) > 12 - strategy.price  # what is left buys no other step
+    assert modes == {When.NEVER: {False}, When.ALWAYS: {True}, When.UNSURE: {False, True}}[when]
+
+
+@pytest.mark.parametrize("when", When)
+def test_survivors_are_closed_by_the_forced_answer(when):
+    """Paths that use up their tokens, fast ones and those that thought, are made to answer, each once, and vote."""
+    request = dataclasses.replace(REQUEST, sampling=Sampling(max_tokens=30))
+    answer = run(dataclasses.replace(UNION, when=when), dataclasses.replace(EVEN, tokens=(100, 120)), request=request)
+    steps = answer.trace.steps
+    full = [s.id for s in steps.values() if sum(p.draft.tokens for p in answer.trace.path(s.id)) == 30 and not s.suffix]
+    closed = [step for step in steps.values() if step.suffix]
+    assert sorted(step.parent for step in closed) == sorted(full)
+    assert full
+    assert {step.suffix.strip() for step in closed} == {prompts.closing(request).strip()}
+    assert all(step.value for step in closed)
+    assert answer.value.text in {step.value.text for step in closed}
 
 
 def test_drafts_that_agree_are_the_answer():
