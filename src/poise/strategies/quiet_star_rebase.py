@@ -45,13 +45,14 @@ class QuietStarRebase(Rebase):
     """The union of Quiet-STaR (Zelikman et al. 2024, arXiv 2403.09629) and REBASE (arXiv 2408.00724), with what the
     published union lacked (arXiv 2412.16260): thoughts are paid for, gated, and scored as text.
 
-    The search shares out a budget over pairs of step and mode. `width` counts fast steps; one that thinks costs
-    1 + `passes` * `thought_share` of them, its share of tokens with a thought (the engine's gate chooses which; 1:
-    all). `when`: `unsure` thinks below steps whose score lies between `low` and `high`, and below siblings that do
-    not agree on a number. First `drafts` whole answers are drawn, fast unless `drafts_think`: where a share of `agree`
-    of them says the same, that is the answer; else the first steps think (where `when` lets any), and the drafts vote
-    with the leaves. Let drafts think where fast answers are mostly wrong even when they agree. With `sure` below 1 they
-    come one after the other, and one whose score reaches it is the answer as well.
+    A gate fixes one mode for all that is drawn below a step, fast or with thoughts; the budget is then shared out over
+    the steps in units of cost. `width` counts fast steps; one that thinks costs 1 + `passes` * `thought_share` of them,
+    its share of tokens with a thought (the engine's gate chooses which; 1: all). `when`: `unsure` thinks below steps
+    whose score lies between `low` and `high`, and below siblings that do not agree on a number. First `drafts` whole
+    answers are drawn, fast unless `drafts_think`: where a share of `agree` of them says the same, that is the answer;
+    else the first steps think (where `when` lets any), and the drafts vote with the leaves. Let drafts think where fast
+    answers are mostly wrong even when they agree. With `sure` below 1 they come one after the other, and one whose
+    score reaches it is the answer as well.
     `auroc`: the scorer's, within questions, as measured; below .6 its scores neither share nor vote. Needs an engine
     with thoughts. Cost: `drafts` calls, then `width` units a depth, fewer as paths end; a short call for each path left
     open."""
