@@ -33,10 +33,15 @@ def sit(folder, how, watch=lambda progress: None):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole")
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("poise.lab.quiet_star.training.compiled", lambda: None)
-        return sit(tmp_path_factory.mktemp("whole"), recipe())
+        return sit(folder, recipe())
 
 
 def steps(curve):
@@ -54,6 +59,14 @@ def test_it_learns_with_and_without_thoughts_and_tells_of_it(whole):
     assert {"reward", "helped", "first"} <= set(last)
     assert 0 <= last["helped"] <= 1
     assert set(training.validation) == {"pairs, no thoughts", "pairs, thoughts"}
+
+
+@pytest.mark.parametrize("name", ["base", "mixed", "first", "reward", "helped", "weight"])
+def test_tensorboard_has_the_curves(whole, folder, name):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    told = accumulator.EventAccumulator(str(folder / "tensorboard")).Reload().Scalars(f"training/{name}")
+    assert [point.step for point in told] == [row["step"] for row in steps(whole[2])]
+    assert [point.value for point in told] == pytest.approx([row[name] for row in steps(whole[2])], rel=1e-6)
 
 
 def test_a_stopped_training_goes_on_as_if_never_stopped(whole, tmp_path):
