@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chi2_contingency
 from tiny_lm import dense, gpt2, llama, tokenizer
 
-from poise.core import Ability, Message, Role, Sampling, Thinking, ThinkingMode
+from poise.core import Ability, Message, Request, Role, Sampling, Thinking, ThinkingMode
 from poise.engines import quiet_star_lm
 from poise.engines.quiet_star_lm import QuietStarLM
 from poise.engines.torch_lm import TorchLM
@@ -18,8 +18,12 @@ from poise.models.quiet_star.config import QuietStarConfig
 from poise.models.quiet_star.decoding import ThinkingRows
 from poise.models.quiet_star.gates import Gate, Unsure
 from poise.models.quiet_star.model import QuietStar
+from poise.run import solve
+from poise.seams import Plan
+from poise.strategies.direct import Direct
 from poise.testing import check_engine
 
+MARKS = ("<|startthought|>", "<|endthought|>")
 STORY = (Message(Role.USER, "Tell me a story."),)
 OFF, EXACT = Thinking(ThinkingMode.OFF), Thinking(ThinkingMode.EXACT)
 
@@ -34,16 +38,16 @@ def amortised(drafts):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Makes engines of one tiny model with thoughts; `gate`: of its entropy."""
+    """Makes engines of one tiny model with thoughts, or of `base`; `gate`: of its entropy."""
     engines = []
 
-    def make(gate=(0.0, 0.5, 1.0, 1.5, 2.5), thinking=EXACT, slots=8, **knobs):
+    def make(gate=(0.0, 0.5, 1.0, 1.5, 2.5), thinking=EXACT, slots=8, base=None, **knobs):
+        base = base or dense()
         torch.manual_seed(7)
-        model = llama()
-        thoughtful = QuietStar(model, tokenizer(), QuietStarConfig(n_ahead=5))
+        thoughtful = QuietStar(base.model, base.tokenizer, QuietStarConfig(n_ahead=5))
         torch.nn.init.normal_(thoughtful.mixer.last.weight, std=1.0)
         thoughtful.gate = Gate(Unsure.ENTROPY, gate) if gate else None
-        found = thoughtful.eval().requires_grad_(False), dense(model)
+        found = thoughtful.eval().requires_grad_(False), base
         monkeypatch.setattr(quiet_star_lm, "load_quiet_star", lambda *words: found)
         engines.append(QuietStarLM("folder", thinking=thinking, slots=slots, **{"context": 128} | knobs))
         return engines[-1]
@@ -198,6 +202,78 @@ def test_a_base_of_another_family_is_refused_before_anything_is_drawn(monkeypatc
     monkeypatch.setattr(quiet_star_lm, "load_quiet_star", lambda *words: (thoughtful, dense(thoughtful.model)))
     with pytest.raises(ConfigError, match=r"GPT2LMHeadModel.*llama-family"):
         QuietStarLM("folder")
+
+
+def knowing_marks():
+    """A base whose vocabulary holds the marks already, as words that it never says."""
+    words = tokenizer()
+    words.add_special_tokens({"additional_special_tokens": list(MARKS)})
+    model = llama(vocab_size=260, tie_word_embeddings=False).requires_grad_(False)
+    model.lm_head.weight *= 3
+    model.lm_head.weight[258:] = 0
+    return dense(model, words)
+
+
+async def test_marks_that_the_vocabulary_holds_are_not_those_of_thoughts(made):
+    """Wrapping adds no word; what the rows of such words hold moves no thought; however much a mark looks like every
+    state, none is ever said."""
+    base, plain = knowing_marks(), knowing_marks()
+    engine = made(base=base)
+    assert len(base.tokenizer) == len(plain.tokenizer) == 260
+    for name, numbers in plain.model.state_dict().items():
+        assert torch.equal(base.model.state_dict()[name], numbers), name
+    rows = ThinkingRows(engine._thoughtful, 1, 32)
+    read = rows.admit([([5, 9, 77], 1)])
+    told = rows.think(torch.tensor([0]), read.states[:, None], torch.rand(1, 1, 2).double())
+    assert read.logits.shape == told[0].shape == (1, 260)
+
+    ids = base.tokenizer.convert_tokens_to_ids(list(MARKS))
+    before = await drawn(engine, EXACT, n=8)
+    base.model.get_input_embeddings().weight[ids] += 10
+    marked = made(base=base)
+    assert_same(await drawn(marked, EXACT, n=8), before)
+    marked._thoughtful.start += read.states[0] / 10
+    marked._thoughtful.end += read.states[0] / 10
+    for mode in (EXACT, gated(0.5), amortised(3)):
+        texts, *_, said = await drawn(marked, mode, n=8, tokens=32)
+        assert sum(map(len, said)) > 150
+        assert {token for each in said for token in each} <= set(range(258))
+        assert not any(mark in text for mark in MARKS for text in texts)
+
+
+async def test_what_a_vocabulary_calls_a_mark_is_a_word_like_any_other(made):
+    """Where the base says one, it opens no thought and ends none: each token has its own, and with thoughts off it is
+    the base's word."""
+    base = knowing_marks()
+    base.model.lm_head.weight[258:] = base.model.lm_head.weight[100:102] * 3
+    engine, plain = made(base=base), TorchLM(base, context=128, slots=8)
+    off = await drawn(engine, OFF, n=8)
+    assert_same(off, await drawn(plain, n=8))
+    assert {258, 259} & {token for each in off[4] for token in each}
+    _, new, thought, _, ids = await drawn(engine, EXACT, n=8)
+    assert {258, 259} & {token for each in ids for token in each}
+    assert thought == new * 4
+    await plain.aclose()
+
+
+async def test_thoughts_are_charged_in_flops(made):
+    """A thought that is mixed in with weight 0 changes no text: what it adds to the bill is its own positions, behind
+    those of the text, each with a pass, its keys, and a row of the head."""
+    usages = []
+    for thinking in (OFF, EXACT):
+        engine = made(thinking=thinking)
+        engine._thoughtful.mixer.last.weight.zero_()
+        request = Request(STORY, sampling=Sampling(max_tokens=12))
+        answer = await solve(request, Plan(Direct(), (("main", engine.name),)), {engine.name: engine}, {}, seed=1)
+        usages.append((answer.text, answer.usage))
+    (text, off), (same, exact) = usages
+    assert (same, exact.new_tokens, exact.prompt_tokens) == (text, off.new_tokens, off.prompt_tokens)
+    thought, end, card = exact.thought_tokens, off.prompt_tokens + off.new_tokens - 1, engine.card
+    assert (thought, off.thought_tokens) == (4 * off.new_tokens, 0)
+    each = 2 * card.body_parameters + 2 * card.width * card.vocabulary
+    keys = 4 * card.layers * card.attention_width * (thought * end + thought * (thought + 1) / 2)
+    assert min(each, keys) > 0
+    assert exact.flops - off.flops == pytest.approx(thought * each + keys, rel=1e-9)
 
 
 async def test_what_it_cannot_do_is_refused(made):
