@@ -1,14 +1,17 @@
 """From a recipe to an adapter on disk, with a tiny model that lies in a folder."""
 
+import contextlib
 import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 import tiny
 
-from poise.core import Message, Role
+from poise.core import Message, Role, Sampling, Thinking, ThinkingMode
 from poise.errors import ConfigError, DataError, ModelError, StoreError, UnknownName
 from poise.lab.data import Example
+from poise.lab.quiet_star.settings import QuietStarSettings
 from poise.lab.recipe import Source
 from poise.lab.session import by_loss, prepared
 from poise.lab.training_run import TrainingRun
@@ -58,6 +61,31 @@ def test_the_exported_adapter_is_the_trained_one(recipe, tmp_path):
             assert (read(tokens).logits - wanted).abs().mean() > 0.1
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+async def test_a_session_of_thoughts_ends_in_a_checkpoint_that_draws(recipe, tmp_path):
+    """Trained, exported with a gate, loaded, and asked, at every token and where the gate opens."""
+    from poise.engines.quiet_star_lm import QuietStarLM
+    from poise.models.quiet_star.files import load_quiet_star
+
+    thoughts = QuietStarSettings(n_ahead=4, n_ahead_talk=2, places=8, head_learning_rate=2e-2)
+    with prepared(replace(recipe, quiet_star=thoughts, tokens=1000), tmp_path / "run", {}) as session:
+        assert session.train()
+        folder, trained = session.export().folder, session.training.objective.model
+    loaded, base = load_quiet_star(folder, recipe.model)
+    assert (loaded.config, base.name) == (thoughts.config, recipe.model)
+    assert loaded.gate == trained.gate
+    assert trained.gate is not None
+    assert loaded.start.sub(trained.start).abs().max() < trained.start.abs().max() / 128  # kept in bfloat16
+    assert loaded.mixer.last.weight.abs().max() > 0
+    async with contextlib.aclosing(QuietStarLM(str(folder), base=recipe.model, context=128, slots=2)) as engine:
+        for way in (Thinking(ThinkingMode.EXACT), Thinking(ThinkingMode.GATED, 0.5)):
+            sampling = Sampling(max_tokens=24, seed=1, thinking=way)
+            deltas = [delta async for delta in engine.stream((Message(Role.USER, "3 + 4"),), sampling)]
+            new, thought = (sum(getattr(delta, of) for delta in deltas) for of in ("tokens", "thought_tokens"))
+            assert "".join(delta.text for delta in deltas)
+            assert (thought == 3 * new) if way.mode is ThinkingMode.EXACT else (0 < thought < 3 * new)
+
+
 def test_what_fails_frees_the_folder(recipe, tmp_path):
     with pytest.raises(UnknownName, match="data"):
         prepared(recipe, tmp_path / "run", {"gsm8k": "x"})
@@ -93,8 +121,6 @@ def test_a_model_that_is_not_there_is_named(recipe, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(recipe, tmp_path):
-    from dataclasses import replace
-
     asked = replace(recipe, sources=(Source("gsm8k:split=train", 3),))
     with pytest.raises(DataError):
         prepared(asked, tmp_path / "run", {"gsm8k": str(tmp_path / "none.jsonl")})
