@@ -75,13 +75,10 @@ def test_parallel_draws_share_the_token_ceiling():
 
 
 @pytest.mark.xfail(reason="no room is reserved for thoughts, which count against ceilings")
-@pytest.mark.parametrize("budget", [Budget(new_tokens=400), Budget(total_tokens=600), Budget(flops=2e9)], ids=str)
-def test_thoughts_stay_under_the_ceilings(budget):
+def test_thoughts_stay_under_the_token_ceiling():
     request = replace(REQUEST, sampling=Sampling(thinking=Thinking(ThinkingMode.EXACT)))
-    usage = run(SelfConsistency(8), budget=budget, request=request).usage
-    assert usage.new_tokens + usage.thought_tokens <= (budget.new_tokens or 10**9)
-    assert usage.total_tokens <= (budget.total_tokens or 10**9)
-    assert usage.flops <= (budget.flops or 1e99)
+    usage = run(SelfConsistency(8), budget=Budget(new_tokens=400), request=request).usage
+    assert usage.new_tokens + usage.thought_tokens <= 400
 
 
 def test_a_ceiling_too_small_for_eight_draws_buys_the_few_it_holds():
