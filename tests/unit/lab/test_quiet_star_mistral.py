@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import typer
+from commands import output_of
 from tiny_lm import mistral, tokenizer
 
 from poise.cli import app
@@ -53,8 +54,9 @@ def test_the_commands_it_tells_of_can_be_given():
             assert Scorers()[scorer].name == "prm"
 
 
-@pytest.mark.usefixtures("uncompiled")
-async def test_it_trains_and_thinks_and_is_judged(base, tmp_path):
+@pytest.fixture
+def trained(base, tmp_path, uncompiled):
+    """What its recipe makes of it, and the folder of that."""
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(f"{a} and {a} make {2 * a}, as {a} times two is {2 * a}." for a in range(20)))
     recipe = with_knobs(read_recipe(NAME), SMALL | {"model": base})
@@ -64,11 +66,14 @@ async def test_it_trains_and_thinks_and_is_judged(base, tmp_path):
         assert session.train()
         made = session.export()
     assert made.base.architecture == "mistral"
-    engine = QuietStarLM(str(made.folder), base=base)
+    return str(made.folder)
+
+
+async def test_it_trains_and_thinks_and_is_judged(base, trained):
+    engine = QuietStarLM(trained, base=base)
     new = thought = 0
-    said = ""
     async for delta in engine.stream(SUM, Sampling(1.0, max_tokens=12, seed=3)):
-        new, thought, said = new + delta.tokens, thought + delta.thought_tokens, said + delta.text
+        new, thought = new + delta.tokens, thought + delta.thought_tokens
     await engine.aclose()
     assert 0 < new <= 12
     assert thought == new * 3
@@ -77,6 +82,28 @@ async def test_it_trains_and_thinks_and_is_judged(base, tmp_path):
     scores = await scorer.score(Request.ask("3 + 4?", Kind.NUMBER), [(right,), (wrong,)])
     assert all(0 < score.value < 1 and not score.failure for score in scores)
     assert scores[0].value != scores[1].value
+
+
+def test_the_study_runs_on_it_by_one_command(base, trained, tmp_path):
+    """With both engines, whatever such a model says; and a second time from what is there."""
+    sums = tmp_path / "sums.jsonl"
+    sums.write_text('{"question": "3 + 4?", "answer": "7", "kind": "number"}\n')
+    words = (
+        "study",
+        "inference-scaling-vs-reasoning",
+        trained,
+        "--model",
+        base,
+        "--quick",
+        "--run",
+        tmp_path / "study",
+    )
+    tasks = ("--task", sums, "--ablation-task", sums, "--max-tokens", 4, "--scorer", "mean_logprob")
+    printed = output_of(app, *words, *tasks, "--prompt", "bare")
+    for told in ("Here", "As published", "Ablations", "never_taught", "flaw_leaf", "study.md", "study.html"):
+        assert told in printed
+    again = output_of(app, *words, *tasks, "--prompt", "bare")
+    assert again[again.index("Here") :] == printed[printed.index("Here") :]
 
 
 def test_without_a_chat_template_it_is_asked_plainly(base):
