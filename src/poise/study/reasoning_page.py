@@ -44,7 +44,7 @@ _SHARED = (
     "seconds."
 )
 _EFFICIENCY = (
-    "The score that the published study ranks by, 100 x (accuracy in %)^2 / (TFLOP x seconds) of a question, with what "
+    "Score: what the published study ranks by, 100 x (accuracy in %)^2 / (TFLOP x seconds) of a question, with what "
     "was executed and the seconds of a question asked by itself. It rewards whatever is cheap, however wrong, so "
     "nothing here is decided by it."
 )
@@ -98,7 +98,7 @@ def lines(reading: Reading, summary: Summary | None = None) -> list[Line]:
 
 
 _HEADINGS = ("arm", "accuracy %", "95 %", "GFLOP", "as published", "tokens", "thoughts a token")
-_TIMED = (*_HEADINGS, "s, median", "s of work", "published score")
+_TIMED = (*_HEADINGS, "s, median", "s of work", "score")
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def markdown(found: Outcome, margin: float) -> str:
     parts = [
         f"# {TITLE}",
         " · ".join(main.about),
-        *(f"*{note}*" for note in dict.fromkeys((*main.notes, *found.timed.notes, *ablation.notes))),
+        *(f"*{note}*" for note in dict.fromkeys((*main.notes, *found.timed.notes))),
         "## Here",
         _grid(_TIMED, _timed(found)),
         _seconds(found),
@@ -154,6 +154,7 @@ def markdown(found: Outcome, margin: float) -> str:
         *(f"- `{name}`: {text}" for name, text in _FLAWS),
         _UNCHARGED,
         _SHARED,
+        *(f"*{note}*" for note in ablation.notes),
         _grid(_HEADINGS, [_cells(line) for line in lines(ablation)]),
         *_sentences(ablation),
         f"{_EFFICIENCY}",
