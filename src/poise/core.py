@@ -97,6 +97,8 @@ class ThinkingMode(Enum):
 
 MOST_DRAFTS = 16
 """Of AMORTISED thinking: the last of so many are hardly ever kept."""
+GATE_SLACK = 10
+"""Of GATED thinking: tokens whose share a gate may be ahead of at any place of a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ _AMOUNTS = operator.attrgetter(*_SUMMED, "seconds", "estimated")
 @dataclass(frozen=True, slots=True)
 class Card:
     """What a model costs. `body_parameters` excludes embeddings and the LM head; `attention_width` is heads x head
-    size; prices are money per million tokens. Zero means unknown: flops (or money) are then reported as 0."""
+    size; prices are money per million tokens. Zero means unknown: flops (or money) are then reported as 0. `passes`:
+    tokens of one thought, of a model that can think before its tokens."""
 
     name: str
     parameters: int = 0
@@ -95,6 +96,7 @@ class Card:
     context: int = 0
     prompt_price: float = 0.0
     new_price: float = 0.0
+    passes: int = 0
 
     def flops(self, prompt_tokens: int, cached_tokens: int, new_tokens: int) -> float:
         """Executed FLOPs of one draw: 2 P T + 4 L d_attn x (keys attended) + 2 d V per sampled token, where T counts

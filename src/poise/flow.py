@@ -104,7 +104,8 @@ class LiveFlow:
             return None
         prompt = self._continued(parent, suffix)
         bound = self._bound(prompt, parent, suffix)
-        grant = self.ledger.grant(sampling.max_tokens, bound, self.engine.card, sharers)
+        thinking = sampling.thinking or getattr(self.engine, "thinking", None)
+        grant = self.ledger.grant(sampling.max_tokens, bound, self.engine.card, sharers, thinking)
         if grant is None:
             stage.refused = True
             return None

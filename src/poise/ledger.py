@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
+from poise.core import GATE_SLACK, Thinking, ThinkingMode
 from poise.costs import Budget, Card, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Room reserved for one draw: at most `max_tokens` new tokens over at most `prompt_tokens` of prompt."""
+    """Room reserved for one draw: at most `max_tokens` new tokens, and `thoughts` beside them, over at most
+    `prompt_tokens` of prompt."""
 
     max_tokens: int
     prompt_tokens: int
     flops: float
     money: float
+    thoughts: int = 0
 
 
 _CEILINGS = tuple(knob.name for knob in fields(Budget) if knob.name != "seconds")
@@ -31,16 +35,21 @@ class Ledger:
         self._promised = Usage()
         self._limited = replace(budget, seconds=None) != Budget()
 
-    def grant(self, max_tokens: int, prompt_tokens: int, card: Card, sharers: int = 1) -> Grant | None:
-        """Reserve one draw, leaving equal room for the other `sharers`; None when not even one token fits."""
+    def grant(
+        self, max_tokens: int, prompt_tokens: int, card: Card, sharers: int = 1, thinking: Thinking | None = None
+    ) -> Grant | None:
+        """Reserve one draw, with what it may think, leaving equal room for the other `sharers`; None when not even one
+        token fits."""
         room = max_tokens
         ledger: Ledger | None = self
         while ledger is not None and room >= 1:
-            room = min(room, ledger._room(room, prompt_tokens, card, sharers))
+            room = min(room, ledger._room(room, prompt_tokens, card, sharers, thinking))
             ledger = ledger.parent
         if room < 1:
             return None
-        grant = Grant(room, prompt_tokens, card.flops(prompt_tokens, 0, room), card.money(prompt_tokens, room))
+        made = executed(card, room, thinking)
+        flops, money = card.flops(prompt_tokens, 0, made), card.money(prompt_tokens, made)
+        grant = Grant(room, prompt_tokens, flops, money, made - room)
         self._promise(grant, 1)
         return grant
 
@@ -91,27 +100,49 @@ class Ledger:
                 calls=self._promised.calls + sign,
                 prompt_tokens=self._promised.prompt_tokens + sign * grant.prompt_tokens,
                 new_tokens=self._promised.new_tokens + sign * grant.max_tokens,
+                thought_tokens=self._promised.thought_tokens + sign * grant.thoughts,
                 flops=self._promised.flops + sign * grant.flops,
                 money=self._promised.money + sign * grant.money,
             )
         if self.parent:
             self.parent._promise(grant, sign)
 
-    def _room(self, wanted: int, prompt_tokens: int, card: Card, sharers: int) -> int:
+    def _room(self, wanted: int, prompt_tokens: int, card: Card, sharers: int, thinking: Thinking | None) -> int:
         budget, room = self.budget, wanted
         if budget.calls is not None and self._used("calls") >= budget.calls:
             return 0
+
+        def made(tokens: int) -> int:
+            return executed(card, tokens, thinking)
+
         if budget.new_tokens is not None:
-            room = min(room, int(budget.new_tokens - self._used("new_tokens")) // sharers)
+            left = int(budget.new_tokens - self._used("new_tokens")) // sharers
+            room = _most(room, lambda tokens: made(tokens) <= left)
         if budget.total_tokens is not None:
-            room = min(room, int(budget.total_tokens - self._used("total_tokens")) // sharers - prompt_tokens)
+            left_tokens = int(budget.total_tokens - self._used("total_tokens")) // sharers - prompt_tokens
+            room = _most(room, lambda tokens: made(tokens) <= left_tokens)
         if budget.money is not None:
-            left = (budget.money - self._used("money")) / sharers
-            room = _most(room, lambda tokens: card.money(prompt_tokens, tokens) <= left)
+            left_money = (budget.money - self._used("money")) / sharers
+            room = _most(room, lambda tokens: card.money(prompt_tokens, made(tokens)) <= left_money)
         if budget.flops is not None:
             left_flops = (budget.flops - self._used("flops")) / sharers
-            room = _most(room, lambda tokens: card.flops(prompt_tokens, 0, tokens) <= left_flops)
+            room = _most(room, lambda tokens: card.flops(prompt_tokens, 0, made(tokens)) <= left_flops)
         return room
+
+
+def executed(card: Card, tokens: int, thinking: Thinking | None) -> int:
+    """So many new tokens, with what may be thought beside them at most: a thought before each; of a gate, before its
+    share of them and what it may open too often in the beginning (`models.quiet_star.gates`); of drafts, for each that
+    is made and not kept."""
+    way = thinking or Thinking()
+    if not card.passes or way.mode is ThinkingMode.OFF:
+        return tokens
+    if way.mode is ThinkingMode.AMORTISED:
+        return tokens * (1 + card.passes * (way.drafts + 1) + way.drafts)
+    thoughts = tokens
+    if way.mode is ThinkingMode.GATED and way.share < 1:
+        thoughts = min(tokens, math.floor(way.share * (tokens + GATE_SLACK)) + 1) if way.share else 0
+    return tokens + card.passes * thoughts
 
 
 def _counted(usage: Usage, ceiling: str) -> float:

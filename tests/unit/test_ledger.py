@@ -1,10 +1,13 @@
 """Budgets: what may be promised, and what comes back."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poise.core import Thinking, ThinkingMode
 from poise.costs import Budget, Card, Usage
-from poise.ledger import Ledger
+from poise.ledger import Ledger, executed
 
 CARD = Card("tiny", 1_000, 1_000, 2, 8, 8, 50, prompt_price=1.0, new_price=2.0)
 
@@ -79,3 +82,27 @@ def test_no_ceiling_is_ever_passed(scale, draws):
     assert ledger.spent.total_tokens <= budget.total_tokens
     assert ledger.spent.calls <= budget.calls
     assert ledger.spent.flops <= budget.flops
+
+
+THINKING = dataclasses.replace(CARD, passes=7)
+EXACT, HALF = Thinking(ThinkingMode.EXACT), Thinking(ThinkingMode.GATED, 0.5)
+
+
+def test_room_is_kept_for_thoughts():
+    ledger = Ledger(Budget(new_tokens=100))
+    first = ledger.grant(64, 0, THINKING, 2, EXACT)
+    assert (first.max_tokens, first.thoughts) == (6, 42)  # 48 of the 50 that are its share
+    assert ledger.grant(64, 0, THINKING, 1, Thinking(ThinkingMode.OFF)).max_tokens == 52
+    assert ledger.grant(64, 0, THINKING, 1, EXACT) is None
+    ledger.settle(first, Usage(new_tokens=2, thought_tokens=14))
+    assert ledger.grant(64, 0, THINKING, 1, EXACT).max_tokens == 4  # of 32
+
+
+def test_what_may_be_thought_by_each_way():
+    assert [executed(CARD, 20, way) for way in (None, EXACT, HALF)] == [20, 20, 20]  # a card that cannot think
+    assert executed(THINKING, 20, None) == 20
+    assert executed(THINKING, 20, EXACT) == 160
+    assert executed(THINKING, 20, HALF) == 20 + 7 * 16  # half of 30, and one
+    assert executed(THINKING, 2, HALF) == 16
+    assert executed(THINKING, 20, Thinking(ThinkingMode.GATED, 0.0)) == 20
+    assert executed(THINKING, 1, Thinking(ThinkingMode.AMORTISED, drafts=3)) == 1 + 4 * 7 + 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from poise.core import Ability, Prompt, Sampling, Thinking, ThinkingMode
 from poise.engines.quiet_star_worker import ThinkingWorker
 from poise.engines.torch_lm import CONTEXT, TorchLM
@@ -42,6 +44,7 @@ class QuietStarLM(TorchLM):
         if self._llama is None:  # here, and not with the first draw
             raise ConfigError("model", type(self._model).__name__, "a llama-family model")
         self.can |= {Ability.THOUGHTS}
+        self.card = replace(self.card, passes=self._thoughtful.config.n_ahead - 1)
 
     def stream(self, prompt: Prompt, sampling: Sampling, n: int = 1) -> Stream:
         """Raises EngineRefused for a gate that was never measured, and as TorchLM does."""

@@ -87,7 +87,7 @@ class Scripted:
         slots: int = 0,
     ) -> None:
         self.name, self._script, self._per_delta, self._slots = name, script, per_delta, slots
-        self.card = card or Card("scripted", 1_000_000, 1_000_000, 4, 128, 128, 1_000, 100_000)
+        self.card = card or Card("scripted", 1_000_000, 1_000_000, 4, 128, 128, 1_000, 100_000, passes=THOUGHT_PASSES)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.THOUGHTS})
         self.generated = 0
         """Tokens this engine made, delivered or not: its own counter."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poise.core import Ability
+from poise.core import Ability, Thinking
 from poise.costs import Card, Load, Overrun
 from poise.seams import Engine, Stream
 
@@ -24,6 +24,11 @@ class Wrapper:
     @property
     def can(self) -> frozenset[Ability]:
         return self._engine.can
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """How the engine thinks where a draw does not say; None where it cannot."""
+        return getattr(self._engine, "thinking", None)
 
     def load(self) -> Load:
         return self._engine.load()

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from poise.core import GATE_SLACK
 from poise.errors import ConfigError
 
-RATE = 0.1
+RATE = 1 / GATE_SLACK
 """How fast a text that is less sure than others closes the gate: of a wanted share of .15 two places in a row pass,
 then as many as should."""
 
