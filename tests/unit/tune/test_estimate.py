@@ -45,13 +45,13 @@ async def test_an_estimate_by_gradients_takes_one_small_step(engine, task):
     assert found.hours > 0
     assert found.judging.calls == 6 * 4
     with pytest.raises(ConfigError, match="one step may take"):
-        await estimate(engine, problem, TuneSettings("Go on.", TuneBudget(calls=21), SMALL))
+        await estimate(engine, problem, TuneSettings("Go on.", TuneBudget(calls=17), SMALL))
 
 
 @pytest.mark.parametrize(
     ("step", "calls", "finalists"),
     [
-        (replace(SMALL, by=By.RANDOM), (5 * 2, 5 * 4), 5),
+        (replace(SMALL, by=By.RANDOM), (5 * 2, 5 * 2 + 3 * 2), 5),
         (replace(SMALL, by=By.GREATER), (4 * 8, 4 * 8), 5),
         (replace(SMALL, shorter=Shorter(phrases=Phrases(("Use {n} words.",)))), (2 * 9 + 9 * 2, 2 * 9 + 9 * 4), 12),
     ],
