@@ -153,7 +153,9 @@ def _counted(usage: Usage, ceiling: str) -> float:
 
 
 def _most(high: int, fits: Callable[[int], bool]) -> int:
-    """The largest count in 0..high that fits, by bisection (cost grows with tokens)."""
+    """The largest count in 0..high that fits, by bisection (cost grows with tokens); most often it is all of it."""
+    if fits(high):
+        return high
     low = 0
     while low < high:
         middle = (low + high + 1) // 2

@@ -140,12 +140,12 @@ def _part(part: Part, asked: tuple[str, list[str] | None, int], shared: dict[str
 def _print(found: Outcome) -> None:
     """Its tables."""
     from rich.console import Console
-    from rich.table import Table
 
+    from poise.study.published_tables import titled
     from poise.study.reasoning_page import tables
 
     for title, headings, rows in tables(found):
-        table = Table(*headings, title=title, box=None, title_justify="left")
+        table = titled(title, *headings)
         for row in rows:
             table.add_row(*row)
         Console().print(table)
@@ -163,7 +163,7 @@ async def _reasoning(settings: Any, given: tuple[str, str], folder: Path, parall
 
     checkpoint, model = folder_of(given[0]), given[1]
     check_quiet_star(checkpoint)
-    passes = read_config(checkpoint).n_ahead - 1
+    passes = read_config(checkpoint).passes
     main, ablation = (
         replace(part, design=replace(part.design, passes=passes)) for part in (settings.main, settings.ablation)
     )

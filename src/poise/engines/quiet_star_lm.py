@@ -44,7 +44,7 @@ class QuietStarLM(TorchLM):
         if self._llama is None:  # here, and not with the first draw
             raise ConfigError("model", type(self._model).__name__, "a llama-family model")
         self.can |= {Ability.THOUGHTS}
-        self.card = replace(self.card, passes=self._thoughtful.config.n_ahead - 1)
+        self.card = replace(self.card, passes=self._thoughtful.config.passes)
 
     def stream(self, prompt: Prompt, sampling: Sampling, n: int = 1) -> Stream:
         """Raises EngineRefused for a gate that was never measured, and as TorchLM does."""

@@ -52,13 +52,17 @@ class Reading:
         return (f"{n:,} question{'s' if n != 1 else ''}", *map(clean, models), *seed)
 
     @property
+    def wanted(self) -> int:
+        """Rows that a finished run has."""
+        return int(self.settings.get("items", {}).get("n", 0) * len(self.settings.get("arms", ())))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is missing or failed, in sentences."""
-        wanted = self.settings.get("items", {}).get("n", 0) * len(self.settings.get("arms", ()))
         failed = sum(row.error is not None for row in self.rows)
         notes = []
-        if len(self.rows) < wanted:
-            notes.append(f"Unfinished: {len(self.rows):,} of {wanted:,} rows; what follows is a partial report.")
+        if len(self.rows) < self.wanted:
+            notes.append(f"Unfinished: {len(self.rows):,} of {self.wanted:,} rows; what follows is a partial report.")
         if self.summary.replayed:
             notes.append("Draws were replayed: seconds and joules were not measured.")
         if failed:

@@ -54,7 +54,8 @@ _KEY = (
 )
 
 
-def _grid(title: str, *headings: str) -> Table:
+def titled(title: str, *headings: str) -> Table:
+    """A table under a title, its first column of words and the others of figures."""
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, title=title, title_justify="left", title_style="bold")
     for place, heading in enumerate(headings):
         grid.add_column(heading, justify="left" if place == 0 else "right")
@@ -63,7 +64,7 @@ def _grid(title: str, *headings: str) -> Table:
 
 def _configurations(logs: Sequence[Log]) -> Table:
     headings = ("configuration", "correct", "published", "95 %", "oracle", "TFLOP", "published", "seconds", "published")
-    grid, printed = _grid("The configurations, from the logs", *headings), {row.name: row for row in figures()}
+    grid, printed = titled("The configurations, from the logs", *headings), {row.name: row for row in figures()}
     for log in logs:
         told, (seconds, flops), row = log.accuracy(), log.means(), printed.get(log.name)
         n = len(log.items)
@@ -82,7 +83,7 @@ def _configurations(logs: Sequence[Log]) -> Table:
 
 
 def _pairs(logs: Sequence[Log]) -> Table:
-    grid = _grid("Pairs, by the study's verdicts", "one", "other", "only one", "only other", "McNemar p")
+    grid = titled("Pairs, by the study's verdicts", "one", "other", "only one", "only other", "McNemar p")
     for place, one in enumerate(logs):
         for other in logs[place + 1 :]:
             first, second, p = paired(one, other)
@@ -93,7 +94,7 @@ def _pairs(logs: Sequence[Log]) -> Table:
 def _votes(log: Log) -> Table:
     items = list(log.items.values())
     most = min(len(item.answers) for item in items)
-    grid = _grid(f"{log.name}: what votes buy", "votes", "majority %", "pass@k %", "seconds")
+    grid = titled(f"{log.name}: what votes buy", "votes", "majority %", "pass@k %", "seconds")
     each = log.means()[0] / most
     for k in range(1, most + 1):
         grid.add_row(str(k), f"{100 * majority(items, k):.1f}", f"{100 * passed(items, k):.1f}", f"{k * each:.0f}")
@@ -104,7 +105,7 @@ def _votes(log: Log) -> Table:
 
 
 def _agreement(log: Log) -> Table:
-    grid = _grid(f"{log.name}: agreement", "votes for the first", "right", "of")
+    grid = titled(f"{log.name}: agreement", "votes for the first", "right", "of")
     for top, (right, count) in agreement(list(log.items.values())).items():
         grid.add_row(str(top), str(right), str(count))
     return grid

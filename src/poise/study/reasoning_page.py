@@ -138,15 +138,16 @@ def tables(found: Outcome) -> list[tuple[str, tuple[str, ...], list[tuple[str, .
 def markdown(found: Outcome, margin: float) -> str:
     """The whole study as text."""
     main, ablation = found.main, found.ablation
+    here, theirs, ablations = tables(found)
     parts = [
         f"# {TITLE}",
         " · ".join(main.about),
         *(f"*{note}*" for note in dict.fromkeys((*main.notes, *found.timed.notes))),
-        "## Here",
-        _grid(_TIMED, _timed(found)),
+        f"## {here[0]}",
+        _grid(*here[1:]),
         _seconds(found),
-        "## As published (Mistral-7B, 128 items of GSM8K)",
-        _grid(*_published()),
+        f"## {theirs[0]}",
+        _grid(*theirs[1:]),
         "## Tests named beforehand",
         *_sentences(main),
         *(f"- {promise}" for promise in promises(main, margin)),
@@ -155,7 +156,7 @@ def markdown(found: Outcome, margin: float) -> str:
         _UNCHARGED,
         _SHARED,
         *(f"*{note}*" for note in ablation.notes),
-        _grid(_HEADINGS, [_cells(line) for line in lines(ablation)]),
+        _grid(*ablations[1:]),
         *_sentences(ablation),
         f"{_EFFICIENCY}",
     ]
@@ -205,6 +206,7 @@ def promises(main: Reading, margin: float) -> list[str]:
 def page(found: Outcome, margin: float) -> str:
     """The study as a page: tables, three pictures, tests, and the flaws. Raises ConfigError without plotly."""
     main, ablation = found.main, found.ablation
+    here, theirs, ablations = tables(found)
     drawn = looks(arm.arm for arm in main.summary.arms)
     axes = {"compute": (main.summary, Axis.FLOPS), "runtime": (found.idle(), Axis.SECONDS)}
     charts = {
@@ -223,14 +225,14 @@ def page(found: Outcome, margin: float) -> str:
             "Tests of non-inferiority, named beforehand.",
             el("ul", *(el("li", promise) for promise in promises(main, margin))),
         ),
-        sections.card("Arms", f"Means per question. {_seconds(found)}", _table(_TIMED, _timed(found))),
-        sections.card("As published", "Mistral-7B, 128 items of GSM8K, arXiv 2412.16260.", _table(*_published())),
+        sections.card("Arms", f"Means per question. {_seconds(found)}", _table(*here[1:])),
+        sections.card("As published", "Mistral-7B, 128 items of GSM8K, arXiv 2412.16260.", _table(*theirs[1:])),
         sections.card(
             "Why the published union failed",
             "Each flaw switched on alone, upon the union that always thinks and has none of them.",
             el("ul", *(el("li", el("code", name), f" {text}") for name, text in _FLAWS), class_="findings"),
             el("p", _UNCHARGED, " ", _SHARED),
-            _table(_HEADINGS, [_cells(line) for line in lines(ablation)]),
+            _table(*ablations[1:]),
         ),
         sections.comparisons(ablation.summary),
         sections.settings(main.settings, main.environment),

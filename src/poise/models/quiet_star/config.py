@@ -45,6 +45,11 @@ class QuietStarConfig:
         return self.n_ahead - 3
 
     @property
+    def passes(self) -> int:
+        """Those of a thought alone: all but the text's own."""
+        return self.n_ahead - 1
+
+    @property
     def columns(self) -> int:
         """Places that a thought and the talk after it take behind a text position."""
         return self.thought_tokens + 2 + self.n_ahead_talk - 1

@@ -43,7 +43,7 @@ class ThinkingRows(Rows):
             raise ConfigError("model", type(thinking.model).__name__, "a llama-family model")
         if not 1 <= context <= thinking.room:
             raise ConfigError("context", context, f"1 to {thinking.room}: the model's window, less a thought")
-        self.passes = thinking.config.n_ahead - 1
+        self.passes = thinking.config.passes
         super().__init__(llama, rows, context + abreast - 1)
         self.thinking, self.limit, self.abreast = thinking, context, abreast
         self._paper = torch.empty(0, dtype=llama.embeddings.dtype, device=llama.embeddings.device)

@@ -69,7 +69,7 @@ class QuietStar(nn.Module):
     @property
     def room(self) -> int:
         """Tokens that a text may have: the places that the model knows, less those of a thought behind the last."""
-        return self.window - self.config.n_ahead + 1
+        return self.window - self.config.passes
 
     def marks(self) -> tuple[Tensor, Tensor]:
         """The start and end embeddings [width], as the model reads them."""
