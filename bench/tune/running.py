@@ -6,6 +6,8 @@ sets.jsonl         clusters and kinds of the questions of each set, a line each
 asked.jsonl        answers to a whole set under one prompt, a line each; nothing is asked twice
 could_not.jsonl    searches that could not run, and why
 searches/NAME/     a run of `poise.tune.Optimizer`; ceiling.json: the budget that it came to its end with
+draws/MODEL/       every draw: searches of a seed begin with the same prompt on the same dice, which is drawn once and
+                   counted as often as it is asked for
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ from sets import Sets, chance, sets_of
 from ways import MODELS, WAYS, Ask, Search, Sizes, Subject
 
 from poise.api import engine_named
+from poise.core import Prompt, Sampling
+from poise.engines.cache import cached
+from poise.engines.wrapper import Wrapper
 from poise.errors import ConfigError
 from poise.evals.tasks import Task, load_task
 from poise.records import Json
-from poise.seams import Engine
+from poise.seams import Engine, Stream
 from poise.store.run_dir import RunDir
 from poise.tune.budget import TuneBudget
 from poise.tune.facade import Optimizer
@@ -34,7 +39,7 @@ from poise.tune.optimizer import RESULT, Progress
 from poise.tune.placing import messages
 
 HEADROOM, SETS, ASKED, COULD_NOT = "headroom.jsonl", "sets.jsonl", "asked.jsonl", "could_not.jsonl"
-SEARCHES, CEILING, DEV, TEST = "searches", "ceiling.json", "dev", "test"
+SEARCHES, DRAWS, CEILING, DEV, TEST = "searches", "draws", "ceiling.json", "dev", "test"
 TEST_DICE = 900  # of the answers to TEST; one more for each draw
 
 
@@ -69,6 +74,23 @@ def kept_sizes(folder: Path, given: Sizes) -> Sizes:
     return replace(given, **fields)
 
 
+class _Fresh(Wrapper):
+    """What an engine drew by itself before it remembered."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._stream = engine.stream
+
+    def stream(self, prompt: Prompt, sampling: Sampling, n: int = 1) -> Stream:
+        return self._stream(prompt, sampling, n)
+
+
+def remembering(engine: Engine, folder: Path) -> Engine:
+    """`engine` itself, whose weights the optimiser needs, replaying from `folder` what it drew there before."""
+    setattr(engine, "stream", cached(_Fresh(engine), folder).stream)  # noqa: B010 - a method, on the instance
+    return engine
+
+
 class Work:
     """A claimed folder, the tasks by name, and one model at a time."""
 
@@ -96,7 +118,7 @@ class Work:
     async def _engine(self, model: str) -> Engine:
         if self._live is None or self._live[0] != model:
             await self.aclose()
-            self._live = model, self._opening(MODELS[model])
+            self._live = model, remembering(self._opening(MODELS[model]), self._store.path / DRAWS / model)
         return self._live[1]
 
     def task(self, name: str) -> Task:
