@@ -45,7 +45,7 @@ class Subject:
 
 PROCEDURAL = (
     Subject("gsm_symbolic", "gsm_symbolic:templates=0-84", main=True, endless=True),
-    Subject("leg_counting", "leg_counting:min_animals=3,max_animals=6", main=True, endless=True),
+    Subject("gcd", "gcd", main=True, endless=True),
 )
 
 

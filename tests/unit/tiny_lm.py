@@ -13,14 +13,15 @@ TEMPLATE = (
 )
 
 
-def tokenizer() -> Any:
-    """Bytes as tokens, and two special ones: 0 opens a turn, 1 ends it."""
+def tokenizer(*merges: tuple[str, str]) -> Any:
+    """Bytes as tokens, and two special ones: 0 opens a turn, 1 ends it. `merges`: pairs that are a token together."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = {"<s>": 0, "</s>": 1} | {letter: place for place, letter in enumerate(alphabet, 2)}
-    made = Tokenizer(models.BPE(words, []))
+    words |= {"".join(pair): place for place, pair in enumerate(merges, len(words))}
+    made = Tokenizer(models.BPE(words, list(merges)))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in ("<s>", "</s>")])

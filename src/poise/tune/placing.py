@@ -43,8 +43,9 @@ def messages(question: str, prompt: str) -> tuple[Message, ...]:
 
 
 def placed(tokenizer: Any, question: str, prompt: str) -> Placed:
-    """The turn taken apart. Raises ConfigError where the parts, read one by one, are not the whole: a prompt must begin
-    and end where tokens do."""
+    """The turn taken apart. Raises ConfigError where the prompt and what is behind it, read by themselves, are not how
+    the whole ends: a prompt must begin and end where tokens do. What is before it is left as the whole reads it: of two
+    line breaks (a question may end with one) the second is a token of its own only where a word follows."""
     whole = prompt_ids(tokenizer, messages(question, prompt))
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": f"{question}{BETWEEN}{prompt}"}], tokenize=False, add_generation_prompt=True
@@ -52,11 +53,12 @@ def placed(tokenizer: Any, question: str, prompt: str) -> Placed:
     start = text.rfind(prompt)
     if not prompt.strip() or start < 0:
         raise ConfigError("prompt", prompt, "text that the chat template leaves as it is")
-    parts = text[:start], prompt, text[start + len(prompt) :]
-    before, own, behind = (tuple(tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
-    if [*before, *own, *behind] != whole:
+    parts = prompt, text[start + len(prompt) :]
+    own, behind = (tuple(tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
+    place = len(whole) - len(own) - len(behind)
+    if [*own, *behind] != whole[place:]:
         raise ConfigError("prompt", prompt, "text that begins and ends where tokens do, behind a line break")
-    return Placed(before, own, behind)
+    return Placed(tuple(whole[:place]), own, behind)
 
 
 def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:

@@ -20,6 +20,16 @@ def test_the_parts_are_the_whole():
     assert words.decode(found.behind).endswith("assistant\n")
 
 
+def test_a_question_may_end_with_a_line_break():
+    """Two of them are one token where nothing follows, and two where a word does."""
+    words = tokenizer(("Ċ", "Ċ"))
+    assert len(words("3?\n\n").input_ids) < len(words("3?\n\nThink").input_ids) - len("Think")
+    found = placed(words, "What is 3 + 4?\n", "Think first.")
+    assert list(found.whole) == prompt_ids(words, messages("What is 3 + 4?\n", "Think first."))
+    assert words.decode(found.prompt) == "Think first."
+    assert words.decode(found.before).endswith("What is 3 + 4?\n\n")
+
+
 def test_a_prompt_that_stands_in_the_question_too_is_found_at_the_end():
     words = tokenizer()
     found = placed(words, "Think first. What?", "Think first.")
