@@ -7,9 +7,9 @@ ratios a paired bootstrap over clusters, because items of one template are not i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from poise.evals.rows import Interval, Quantiles
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.intp]
+Key = TypeVar("Key", bound=Hashable)
 
 Z_TWO_SIDED = 1.959963984540054  # 97.5 % point of the normal
 _DRAWS_AT_ONCE = 4_000_000  # cluster draws held in memory at a time (32 MB)
@@ -187,15 +188,36 @@ def quantiles(seconds: Sequence[float] | Array) -> Quantiles:
 def auroc_within(questions: Sequence[Hashable], scores: Sequence[float], correct: Sequence[bool]) -> float | None:
     """How well scores order drafts of the same question: the chance that a right one is above a wrong one, ties half,
     averaged over questions that have both. None where no question has both: nothing can be said."""
-    right: dict[Hashable, list[float]] = {}
-    wrong: dict[Hashable, list[float]] = {}
+    areas = _areas(questions, scores, correct)
+    return math.fsum(areas.values()) / len(areas) if areas else None
+
+
+def auroc_interval(
+    questions: Sequence[Key],
+    scores: Sequence[float],
+    correct: Sequence[bool],
+    clusters: Mapping[Key, Hashable],
+    *,
+    seed: int = 0,
+) -> tuple[Interval | None, int]:
+    """`auroc_within` with its interval over the clusters of questions, and the number of questions that have both."""
+    areas = _areas(questions, scores, correct)
+    if not areas:
+        return None, 0
+    table = np.array([[area, 1.0] for area in areas.values()])
+    return resample(table, [clusters[question] for question in areas], seed=seed).ratio(0, over=1), len(areas)
+
+
+def _areas(questions: Sequence[Key], scores: Sequence[float], correct: Sequence[bool]) -> dict[Key, float]:
+    right: dict[Key, list[float]] = {}
+    wrong: dict[Key, list[float]] = {}
     for question, score, good in zip(questions, scores, correct, strict=True):
         (right if good else wrong).setdefault(question, []).append(score)
-    areas = []
-    for question in right.keys() & wrong.keys():
+    areas = {}
+    for question in (each for each in right if each in wrong):
         gaps = np.subtract.outer(np.array(right[question]), np.array(wrong[question]))
-        areas.append(float(np.mean((np.sign(gaps) + 1) / 2)))
-    return math.fsum(areas) / len(areas) if areas else None
+        areas[question] = float(np.mean((np.sign(gaps) + 1) / 2))
+    return areas
 
 
 def calibration_error(confidences: Sequence[float], correct: Sequence[bool], bins: int = 10) -> float:

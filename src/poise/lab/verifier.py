@@ -70,17 +70,10 @@ def within(
     last: Places, scores: Array, items: Sequence[PooledItem], seed: int
 ) -> tuple[float, tuple[float, float], int]:
     """AUROC within question, its interval over clusters, and how many questions have both kinds of draws."""
-    areas: dict[int, float] = {}
-    for question in np.unique(last.questions):
-        chosen = last.questions == question
-        area = stats.auroc_within([0] * int(chosen.sum()), scores[chosen].tolist(), last.right[chosen].tolist())
-        if area is not None:
-            areas[int(question)] = area
-    if not areas:
-        return 0.5, (0.0, 1.0), 0
-    table = np.array([[area, 1.0] for area in areas.values()])
-    found = stats.resample(table, [items[question].item.cluster for question in areas], seed=seed).ratio(0, over=1)
-    return found.mean, (found.low, found.high), len(areas)
+    questions = last.questions.tolist()
+    clusters = {question: items[question].item.cluster for question in questions}
+    found, mixed = stats.auroc_interval(questions, scores.tolist(), last.right.tolist(), clusters, seed=seed)
+    return (0.5, (0.0, 1.0), 0) if found is None else (found.mean, (found.low, found.high), mixed)
 
 
 @dataclass(frozen=True, slots=True)

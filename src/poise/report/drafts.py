@@ -24,7 +24,7 @@ def graded(reading: Reading, widths: Mapping[str, int]) -> dict[str, Graded]:
     that stops early, closes drafts, or goes on from prefixes is left out: what it drew depended on what it had drawn.
     Reads every line of the traces, and those of these arms in full; after a broken one nothing is graded."""
     rows = {(row.arm, row.item): row for row in reading.rows if row.arm in widths and row.truth}
-    grades, found = _Grades(reading.rows), {arm: dict[str, int]() for arm in widths}
+    grades, found = Grades(reading.rows), {arm: dict[str, int]() for arm in widths}
     try:
         for line in RunDir(reading.path).lines(TRACES):
             row = rows.get((line.get("arm", ""), line.get("item", "")))
@@ -42,7 +42,7 @@ def graded(reading: Reading, widths: Mapping[str, int]) -> dict[str, Graded]:
 
 
 @dataclass(slots=True)
-class _Grades:
+class Grades:
     """Whether a value is right: what a row says of it where some arm gave it as its answer, else whether it is the same
     as the truth."""
 
@@ -53,6 +53,7 @@ class _Grades:
         self.known |= {(row.item, row.value): row.correct for row in self.rows if row.value and row.error is None}
 
     def right(self, row: Row, value: str, trace: Trace) -> bool:
+        """Of a value that a draft of this row's question has."""
         key = row.item, value
         if key not in self.known:
             opened = next(trace.of(Opened), None)
@@ -60,7 +61,7 @@ class _Grades:
         return self.known[key]
 
 
-def _right(trace: Trace, row: Row, width: int, grades: _Grades) -> int | None:
+def _right(trace: Trace, row: Row, width: int, grades: Grades) -> int | None:
     """Right drafts of one trace; None where it is no draw of `width` whole drafts. What failed is not right, and of a
     question that failed, what was not drawn is not either."""
     steps = [event.step for event in trace.of(Drawn)]

@@ -23,6 +23,7 @@ from poise.report.markup import Html, el, join
 from poise.report.palette import looks
 from poise.report.read import Reading
 from poise.report.scaling import scalings, sentence, table
+from poise.report.scored import ABOUT, HEADINGS, scored
 from poise.store.whole import write_whole
 
 _FRONTIER = (
@@ -107,6 +108,7 @@ def _body(reading: Reading, charts: Mapping[str, str], scaled: Sequence[Scaling]
             class_="pair",
         ),
         sections.card("Calibration", _CALIBRATION, chart("calibration")) if "calibration" in charts else None,
+        _scores(reading),
         sections.card("Traces", _TRACES, examples(traces)) if traces else None,
         sections.settings(reading.settings, reading.environment),
         el("footer", f"Made by Poise {poise.__version__} from {len(reading.rows):,} graded answers."),
@@ -130,6 +132,11 @@ def _frontier(summary: Summary, charts: Mapping[str, str]) -> Html | None:
         return None
     chart = el("div", id="frontier", class_="chart", data_figure=first)
     return sections.card("Frontier", _FRONTIER, sections.switch(summary, "frontier"), chart)
+
+
+def _scores(reading: Reading) -> Html | None:
+    told = scored(reading)
+    return sections.card("Scores", ABOUT, sections.plain(HEADINGS, [each.cells() for each in told])) if told else None
 
 
 def _scaling(scaled: Sequence[Scaling], axis: Axis) -> Html | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from poise.evals.rows import ArmSummary, Interval, Summary, TaskScore
 from poise.records import Json
@@ -121,6 +121,13 @@ def tasks(summary: Summary) -> Html | None:
         rows.append(el("tr", el("td", arm.arm, class_="name"), *cells))
     inside = el("table", el("thead", head), el("tbody", *rows), class_="heat")
     return card("Tasks", "Accuracy with its 95 % Wilson interval, per task.", el("div", inside, class_="wide"))
+
+
+def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    """A table of words."""
+    head = el("tr", *(el("th", heading, scope="col") for heading in headings))
+    body = (el("tr", *(el("td", cell) for cell in row)) for row in rows)
+    return el("div", el("table", el("thead", head), el("tbody", *body)), class_="wide")
 
 
 def settings(told: Json, machine: Json) -> Html:

@@ -14,6 +14,7 @@ from poise.report.frontier import Axis, points
 from poise.report.markup import Html, el, join
 from poise.report.palette import looks
 from poise.report.read import Reading
+from poise.report.scored import ABOUT, HEADINGS, scored
 from poise.study.published_tables import figures as published
 from poise.study.reasoning_arms import PROMISES
 
@@ -132,13 +133,14 @@ def tables(found: Outcome) -> list[tuple[str, tuple[str, ...], list[tuple[str, .
         ("Here", _TIMED, _timed(found)),
         ("As published (Mistral-7B, 128 items of GSM8K)", *_published()),
         ("Ablations", _HEADINGS, [_cells(line) for line in lines(found.ablation)]),
+        ("Scores", HEADINGS, [told.cells() for part in (found.main, found.ablation) for told in scored(part)]),
     ]
 
 
 def markdown(found: Outcome, margin: float) -> str:
     """The whole study as text."""
     main, ablation = found.main, found.ablation
-    here, theirs, ablations = tables(found)
+    here, theirs, ablations, scores = tables(found)
     parts = [
         f"# {TITLE}",
         " · ".join(main.about),
@@ -158,6 +160,9 @@ def markdown(found: Outcome, margin: float) -> str:
         *(f"*{note}*" for note in ablation.notes),
         _grid(*ablations[1:]),
         *_sentences(ablation),
+        f"## {scores[0]}",
+        ABOUT,
+        _grid(*scores[1:]),
         f"{_EFFICIENCY}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -206,7 +211,7 @@ def promises(main: Reading, margin: float) -> list[str]:
 def page(found: Outcome, margin: float) -> str:
     """The study as a page: tables, three pictures, tests, and the flaws. Raises ConfigError without plotly."""
     main, ablation = found.main, found.ablation
-    here, theirs, ablations = tables(found)
+    here, theirs, ablations, scores = tables(found)
     drawn = looks(arm.arm for arm in main.summary.arms)
     axes = {"compute": (main.summary, Axis.FLOPS), "runtime": (found.idle(), Axis.SECONDS)}
     charts = {
@@ -225,16 +230,17 @@ def page(found: Outcome, margin: float) -> str:
             "Tests of non-inferiority, named beforehand.",
             el("ul", *(el("li", promise) for promise in promises(main, margin))),
         ),
-        sections.card("Arms", f"Means per question. {_seconds(found)}", _table(*here[1:])),
-        sections.card("As published", "Mistral-7B, 128 items of GSM8K, arXiv 2412.16260.", _table(*theirs[1:])),
+        sections.card("Arms", f"Means per question. {_seconds(found)}", sections.plain(*here[1:])),
+        sections.card("As published", "Mistral-7B, 128 items of GSM8K, arXiv 2412.16260.", sections.plain(*theirs[1:])),
         sections.card(
             "Why the published union failed",
             "Each flaw switched on alone, upon the union that always thinks and has none of them.",
             el("ul", *(el("li", el("code", name), f" {text}") for name, text in _FLAWS), class_="findings"),
             el("p", _UNCHARGED, " ", _SHARED),
-            _table(*ablations[1:]),
+            sections.plain(*ablations[1:]),
         ),
         sections.comparisons(ablation.summary),
+        sections.card(scores[0], ABOUT, sections.plain(*scores[1:])),
         sections.settings(main.settings, main.environment),
         el("footer", f"Made by Poise {poise.__version__} from {len(main.rows) + len(ablation.rows):,} graded answers."),
     ]
@@ -254,12 +260,6 @@ _PANELS = {
 def _panel(name: str, charts: dict[str, str]) -> Html | None:
     title, caption = _PANELS[name]
     return sections.card(title, caption, html.chart(name)) if name in charts else None
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    head = el("tr", *(el("th", heading, scope="col") for heading in headings))
-    body = (el("tr", *(el("td", cell) for cell in row)) for row in rows)
-    return el("div", el("table", el("thead", head), el("tbody", *body)), class_="wide")
 
 
 def efficiency(told: Sequence[Line]) -> go.Figure:

@@ -158,7 +158,7 @@ def test_the_whole_study_writes_its_pages_and_costs_nothing_twice(sums, tmp_path
     page = (tmp_path / "study" / "study.html").read_text()
     for figure in ("compute", "runtime", "efficiency"):
         assert f'data-figure="{figure}"' in page
-    assert [title.split()[0] for title, *_ in tables(found)] == ["Here", "As", "Ablations"]
+    assert [title.split()[0] for title, *_ in tables(found)] == ["Here", "As", "Ablations", "Scores"]
     assert all(len(row) == len(headings) for _, headings, rows in tables(found) for row in rows)
     assert found.ablation.summary.replayed
     idle = Scripted(name="main")
