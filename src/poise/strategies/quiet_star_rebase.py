@@ -112,11 +112,12 @@ class QuietStarRebase(Rebase):
         return await self.search(request, run, found)
 
     async def _drafted(self, run: Run, count: int) -> list[Step]:
-        """Whole answers."""
+        """Whole answers; those that were cut are made to answer."""
         async with run.flow() as flow:
             flow.launch_all(rooted(count), self._sampling(run.sampling, thinks=self.drafts_think))
             steps = [done.step async for done in flow if done.step and done.step.finished]
-        return sorted(steps, key=lambda step: step.id)
+        cut = [step for step in steps if step.draft.finish is Finish.LENGTH and not is_answer(step)]
+        return sorted([*steps, *(await run.close(cut) if cut else [])], key=lambda step: step.id)
 
     def _agreed(self, request: Request, leaves: Sequence[Step]) -> bool:
         """Whether enough of the drafts mean the same; those that never came, or are no answers, count against it."""

@@ -154,6 +154,20 @@ def test_drafts_may_think():
     assert ways[ThinkingMode.EXACT] > 0
 
 
+def test_drafts_that_are_cut_are_closed_and_may_agree():
+    """Each once; an answer that stands behind its mark before the cut is left as it is."""
+    request = dataclasses.replace(REQUEST, sampling=Sampling(max_tokens=30))
+    strategy = dataclasses.replace(UNION, drafts=4, agree=0.5)
+    answer = run(strategy, Script((("7", 1.0),), (100, 120), steps=3), request=request)
+    drafts = [event.step for event in answer.trace.of(Drawn) if not event.step.suffix]
+    assert [step.draft.finish for step in drafts] == [Finish.LENGTH] * 4
+    closed = [event.step for event in answer.trace.of(Drawn) if event.step.suffix]
+    assert sorted(step.parent for step in closed) == [step.id for step in drafts]
+    assert (answer.value.text, answer.usage.calls, answer.confidence) == ("7", 8, 1.0)
+    marked = run(strategy, Script((("7", 1.0),), (20, 30), steps=1), request=request)
+    assert not any(event.step.suffix for event in marked.trace.of(Drawn))
+
+
 @pytest.mark.parametrize(("score", "drawn"), [(0.95, 1), (0.9, 1), (0.89, 3)])
 def test_a_draft_that_scores_high_enough_is_the_answer(score, drawn):
     """Else drafts come one by one, until they are all there and do not agree."""
