@@ -91,7 +91,7 @@ def reasoning(
     share: Annotated[float, typer.Option(help="Share of tokens that gated arms think before.")] = 0.15,
     drafts: Annotated[int, typer.Option(help="Drafts of the amortised arm; short answers want few.")] = 2,
     scorer: Annotated[str, typer.Option(help="Of every search. [mean_logprob; ablations: surprisal]")] = "",
-    auroc: Annotated[float, typer.Option(help="Of the scorer, within questions, as measured.")] = 1.0,
+    auroc: Annotated[float, typer.Option(help="Of the scorer, as the table Scores of an earlier run tells it.")] = 1.0,
     prompt: Annotated[str, typer.Option(help="Prompt of every main arm: an id, or a .md file.")] = "silent",
     ablation_prompt: Annotated[str, typer.Option(help="Prompt of ablations.")] = "bare",
     max_tokens: Annotated[int, typer.Option(help="Ceiling on the tokens of a draw or a path.")] = 256,
