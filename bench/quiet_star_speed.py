@@ -12,6 +12,7 @@ logprob of what exact and amortised say, which must be the same.
 from __future__ import annotations
 
 import asyncio
+import re
 import statistics
 import sys
 import time
@@ -44,11 +45,11 @@ class Told:
         return self.seconds / self.tokens
 
 
-def ways() -> dict[str, Thinking]:
-    """By name, thoughts off first."""
-    found = {"off": Thinking(), "exact": Thinking(ThinkingMode.EXACT)}
-    found[f"gated {SHARE}"] = Thinking(ThinkingMode.GATED, SHARE)
-    return found | {f"amortised {k}": Thinking(ThinkingMode.AMORTISED, drafts=k) for k in DRAFTS}
+def ways(only: str = "") -> dict[str, Thinking]:
+    """By name, thoughts off first; `only`: besides that, those that it matches."""
+    found = {"exact": Thinking(ThinkingMode.EXACT), f"gated {SHARE}": Thinking(ThinkingMode.GATED, SHARE)}
+    found |= {f"amortised {k}": Thinking(ThinkingMode.AMORTISED, drafts=k) for k in DRAFTS}
+    return {"off": Thinking()} | {name: way for name, way in found.items() if re.search(only, name)}
 
 
 async def drawn(engine: QuietStarLM, question: str, way: Thinking, seed: int, tokens: int, told: Told) -> None:
@@ -93,12 +94,12 @@ def kept(rounds: list[int], drafts: int) -> float:
 
 
 async def rounds_of(
-    engine: QuietStarLM, asked: list[str], rounds: int, tokens: int, abreast: int
+    engine: QuietStarLM, asked: list[str], rounds: int, tokens: int, abreast: int, only: str
 ) -> dict[str, list[Told]]:
     """Every way in every round, the first of which only warms up."""
-    told: dict[str, list[Told]] = {name: [] for name in ways()}
+    told: dict[str, list[Told]] = {name: [] for name in ways(only)}
     for turn in range(rounds + 1):
-        for name, way in ways().items():
+        for name, way in ways(only).items():
             one = await measured(engine, asked, way, 1000 * turn, tokens, abreast)
             print(f"{abreast} at once, round {turn}, {name}: {one.each:.4f} s a token", file=sys.stderr, flush=True)
             if turn:
@@ -129,22 +130,24 @@ def figures_of(told: dict[str, list[Told]], abreast: int, n_ahead: int) -> list[
     return found
 
 
-def best(figures: list[Figure]) -> Figure:
-    """The cheapest amortised way, one draw at a time, against its target."""
+def best(figures: list[Figure]) -> list[Figure]:
+    """The cheapest amortised way, one draw at a time, against its target; none where none was asked for."""
     ratios = [each for each in figures if each.name.startswith("amortised") and ", 1 at once" in each.name]
-    first = min(ratios, key=lambda each: each.value)
-    return Figure(f"best k: {first.name.split(',')[0]}", first.value, "x off", "<= 2.8", first.value <= 2.8)
+    first = min(ratios, key=lambda each: each.value, default=None)
+    if first is None:
+        return []
+    return [Figure(f"best k: {first.name.split(',')[0]}", first.value, "x off", "<= 2.8", first.value <= 2.8)]
 
 
-async def compare(folder: Path, rounds: int, tokens: int, widths: list[int]) -> list[Figure]:
+async def compare(folder: Path, rounds: int, tokens: int, widths: list[int], only: str) -> list[Figure]:
     """So many draws at once; one at a time takes four questions, more at once one each."""
     engine = QuietStarLM(str(folder), slots=16, context=512)
     n_ahead = read_config(folder).n_ahead
     found = list[Figure]()
     for abreast in widths:
         asked = [item.question for item in load_task(TASK).items(max(4, abreast), SEED)]
-        found += figures_of(await rounds_of(engine, asked, rounds, tokens, abreast), abreast, n_ahead)
-        found += [best(found)] if abreast == 1 else []
+        found += figures_of(await rounds_of(engine, asked, rounds, tokens, abreast, only), abreast, n_ahead)
+        found += best(found) if abreast == 1 else []
     await engine.aclose()
     return found
 
@@ -154,7 +157,8 @@ if __name__ == "__main__":
     words.add_argument("folder", type=Path, help="RUN/adapter of a training of thoughts")
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--tokens", type=int, default=96, help="of a draw")
+    words.add_argument("--ways", default="", help="only those that this matches, besides thoughts off")
     words.add_argument("--abreast", type=int, nargs="+", default=[1, 16], choices=range(1, 17), help="draws at once")
     given = words.parse_args()
-    measured_now = asyncio.run(compare(given.folder, given.rounds, given.tokens, given.abreast))
+    measured_now = asyncio.run(compare(given.folder, given.rounds, given.tokens, given.abreast, given.ways))
     show("Thoughts while decoding", measured_now, given.json)

@@ -3,7 +3,8 @@ engines whose weights cannot be had, by reflection. The work is that of `poise.t
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,15 @@ _PICK = "What RUN/prompt.md gets: best, knee, max_drop=SHARE or latency=SECONDS.
 _HEADROOM = "Before spending: is there anything to gain, and what will it take?"
 
 
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Questions to learn from, those that judge, and those that test, if any."""
+
+    learn: list[Item]
+    judge: list[Item]
+    test: list[Item] | None
+
+
 def tune(
     task: Annotated[str, typer.Option(help="A task, such as gsm_symbolic:templates=0-84 or my.jsonl.")],
     prompt: Annotated[str, typer.Option(help=_PROMPT)] = "",
@@ -45,15 +55,17 @@ def tune(
     shorter: Annotated[bool, typer.Option("--shorter", help="Shorter answers are an objective too.")] = False,
     phrases: Annotated[Path | None, typer.Option(help="Phrases about length, a TOML file. [those shipped]")] = None,
     pick: Annotated[str, typer.Option(help=_PICK)] = "best",
-    learn: Annotated[int, typer.Option(help="Questions to learn from. [60; quick: 20]")] = 0,
-    judge: Annotated[int, typer.Option(help="Questions that judge in the end. [300; quick: 40]")] = 0,
+    learn: Annotated[int | None, typer.Option(help="Questions to learn from. [60; quick: 20]", min=1)] = None,
+    judge: Annotated[int | None, typer.Option(help="Questions that judge in the end. [300; quick: 40]", min=1)] = None,
+    test: Annotated[int | None, typer.Option(help="Questions for what was picked. [300; quick: 40]", min=0)] = None,
     reasoning: Annotated[int, typer.Option(help="Tokens of an answer at most.")] = 96,
     seed: Annotated[int, typer.Option(help="Of questions and draws.", min=0)] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Few questions and two minutes: see that it works.")] = False,
     headroom: Annotated[bool, typer.Option("--headroom", help=_HEADROOM)] = False,
 ) -> None:
     """Look for a prompt that a model reasons better with. What is returned has a gain that is shown on questions which
-    were not learnt from; without one it is the prompt to begin with, and that is said.
+    were not learnt from; without one it is the prompt to begin with, and that is said. A gain is measured once more, on
+    questions that nothing was chosen by (--test). A task with too few questions for all that is dealt out in thirds.
 
     Example:
 
@@ -75,7 +87,7 @@ def tune(
     wished = partial(Optimizer, by=by, shorter=shorter, phrases=phrases, pick=pick, reflection=reflection or None)
     made = wished(source, engine=named, budget=budget, seed=seed, run_dir=run, step=step)
     _fetch(made)
-    items = _items(source, (task, learn or (20 if quick else 60), judge or (40 if quick else 300)), seed)
+    items = _items(source, task, (learn, judge, test), (20, 40, 40) if quick else (60, 300, 300), seed)
     if headroom:
         _tell_before(made, prompt, items)
     else:
@@ -102,29 +114,36 @@ def _fetch(made: Optimizer) -> None:
             fetched(spec.model)
 
 
-def _items(task: Task, asked: tuple[str, int, int], seed: int) -> tuple[list[Item], list[Item]]:
-    """Questions to learn from, and those that judge."""
+def _items(task: Task, spec: str, asked: Sequence[int | None], usual: Sequence[int], seed: int) -> Sets:
+    """Questions to learn from, those that judge, and those that test, each once. Raises ConfigError where there are too
+    few for what was asked."""
     from poise.errors import ConfigError
 
-    spec, learn, judge = asked
-    items = task.items(learn + judge, seed)
-    if len(items) < learn + 1:
-        raise ConfigError("task", spec, f"a task with more than {learn} questions, or a smaller --learn")
-    return items[:learn], items[learn:]
+    wanted = sum(most if one is None else one for one, most in zip(asked, usual, strict=True))
+    items = list({item.question: item for item in task.items(2 * wanted, seed)}.values())[:wanted]
+    learn = min(usual[0], len(items) // 3) if asked[0] is None else asked[0]
+    judge = min(usual[1], (len(items) - learn + 1) // 2) if asked[1] is None else asked[1]
+    test = max(0, min(usual[2], len(items) - learn - judge)) if asked[2] is None else asked[2]
+    needed = max(1, learn) + max(1, judge) + test
+    if learn < 1 or judge < 1 or needed > len(items):
+        raise ConfigError("task", spec, f"a task with {max(3, needed)} questions or more, or smaller --learn, --judge")
+    return Sets(items[:learn], items[learn : learn + judge], items[learn + judge : learn + judge + test] or None)
 
 
-async def _compiled(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> Compiled:
+async def _compiled(made: Optimizer, prompt: str, items: Sets) -> Compiled:
     """What the search comes to, behind a bar; the engine is there before the bar is."""
     from poise.tune.facade import opened
     from poise.tune.progress_bar import TuneBar
 
-    learn, judge = items
     async with opened(made.engine) as live:
         with TuneBar(made.beginning(prompt)) as watch:
-            return await replace(made, engine=live).acompile(prompt, trainset=learn, valset=judge, watch=watch)
+            made = replace(made, engine=live)
+            return await made.acompile(
+                prompt, trainset=items.learn, valset=items.judge, testset=items.test, watch=watch
+            )
 
 
-def _tell_before(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> None:
+def _tell_before(made: Optimizer, prompt: str, items: Sets) -> None:
     import asyncio
 
     room, meaning = asyncio.run(interruptible(_before(made, prompt, items)))
@@ -136,15 +155,14 @@ def _tell_before(made: Optimizer, prompt: str, items: tuple[list[Item], list[Ite
     typer.echo(meaning.told())
 
 
-async def _before(made: Optimizer, prompt: str, items: tuple[list[Item], list[Item]]) -> tuple[Headroom, Estimate]:
+async def _before(made: Optimizer, prompt: str, items: Sets) -> tuple[Headroom, Estimate]:
     """Whether there is anything to gain, and what the budget will mean; the engine is opened once."""
     from poise.tune.facade import opened
 
-    learn, judge = items
     async with opened(made.engine) as live:
         made = replace(made, engine=live)
-        room = await made.aheadroom(prompt, trainset=learn)
-        return room, await made.aestimate(prompt, trainset=learn, valset=judge)
+        room = await made.aheadroom(prompt, trainset=items.learn)
+        return room, await made.aestimate(prompt, trainset=items.learn, valset=items.judge, testset=items.test)
 
 
 def _tell(found: Compiled) -> None:
@@ -157,6 +175,8 @@ def _tell(found: Compiled) -> None:
         typer.echo(f"gain {gain} on questions that were not learnt from")
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
+    if found.tested:
+        typer.echo(f"test: {found.tested.told()}, on questions that nothing was chosen by")
     typer.echo(f"{found.path}: {found.picked.name!r}" if found.picked.name != found.best else found.path)
     _draw(found.path.parent)
 

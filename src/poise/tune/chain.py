@@ -21,6 +21,19 @@ class Link:
     ratio: float
 
 
+def most_accurate(initial: str, links: Sequence[Link], most: int) -> list[str]:
+    """The initial prompt, then at most so many others, each once, by the accuracy that their races saw; of equals the
+    later. What is met again stands where it was met last."""
+    stands, accuracy = dict[str, float](), 0.0
+    for link in links:
+        accuracy += link.gain
+        stands.pop(link.prompt, None)
+        stands[link.prompt] = accuracy
+    stands.pop(initial, None)
+    found = sorted(reversed(stands), key=lambda prompt: -stands[prompt])
+    return [initial, *found[:most]]
+
+
 def on_the_front(initial: str, links: Sequence[Link], most: int) -> list[str]:
     """The initial prompt, then at most so many others, each once: the last that was accepted, those that no other is
     both as accurate as and as short as, those that only these are, and so on; of equals the later."""

@@ -11,8 +11,10 @@ from poise.prompts import PromptFile
 from poise.store.whole import write_whole
 from poise.tune.archive import Archive, Measured, Objective, Placed
 from poise.tune.emit import prompt_file
+from poise.tune.lines import tested_to_json
 from poise.tune.optimizer import RESULT, Tuned, TuneDir, initial
 from poise.tune.pick import Pick
+from poise.tune.tested import Tested
 
 FILE = "prompt.md"
 _QUESTION, _MARK = "{question}", "?"
@@ -21,12 +23,14 @@ _QUESTION, _MARK = "{question}", "?"
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """`tuned`: the outcome; `archive`: the finalists that none surely beats in the objectives; `picked`: what the
-    optimizer's `pick` asks for; `path`: that as a file, for --prompt, for arms, and for `poise prompts export`."""
+    optimizer's `pick` asks for; `path`: that as a file, for --prompt, for arms, and for `poise prompts export`;
+    `tested`: what that is worth on the questions of a test (None: there are none, or the prompt stayed as it was)."""
 
     tuned: Tuned
     archive: Archive
     picked: Measured
     path: Path
+    tested: Tested | None = None
 
     @property
     def best(self) -> str:
@@ -64,24 +68,25 @@ class Emitted:
     task: str
     source: str
 
-    def write(self, picked: Measured, parent: str, rule: str) -> Path:
-        """A prompt as a file in the folder; the run's result tells by what rule it was picked. Raises StoreError."""
-        path, told = self.folder / FILE, (picked, self.model, self.task)
+    def write(self, picked: Measured, parent: str, rule: str, tested: Tested | None = None) -> Path:
+        """A prompt as a file in the folder, with what the test measured, else the rows that judged; the run's result
+        tells by what rule it was picked, and the test. Raises StoreError."""
+        path, told = self.folder / FILE, (tested.after if tested else picked, self.model, self.task)
         text = prompt_file(self.folder.name or "tuned", picked.name, parent, told, self.source)
         write_whole(path, text)
         store = TuneDir(self.folder)
         if result := store.read(RESULT):
-            store.write(RESULT, result | {"picked": {"prompt": picked.name, "rule": rule}})
+            more = {"test": tested_to_json(tested)} if tested else {}
+            store.write(RESULT, result | {"picked": {"prompt": picked.name, "rule": rule}} | more)
         return path
 
 
-def compiled(tuned: Tuned, objectives: tuple[Objective, ...], wish: Pick, emitted: Emitted) -> Compiled:
-    """The outcome with its archive, and the file of what is wished of it. Raises ConfigError where that cannot be."""
+def archived(tuned: Tuned, objectives: tuple[Objective, ...]) -> Archive:
+    """The finalists that none surely beats in the objectives."""
     archive = Archive(objectives=objectives)
     for one in tuned.detailed_results:
         archive.add(one)
-    picked = wish.of(archive, tuned.judged_best)
-    return Compiled(tuned, archive, picked, emitted.write(picked, tuned.initial, wish.told()))
+    return archive
 
 
 def starting(program: object) -> str:

@@ -13,8 +13,9 @@ from poise.seams import Engine
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.evolve import calls_of_round, least, require_gepa
 from poise.tune.generate import generated
-from poise.tune.optimizer import Problem, TuneSettings, most_finalists
+from poise.tune.optimizer import TuneSettings, most_finalists
 from poise.tune.placing import messages
+from poise.tune.problem import Problem
 from poise.tune.reflect import Reflection, Seen, propose
 from poise.tune.steppers import steps_of
 
@@ -98,4 +99,4 @@ async def estimate_evolving(
 
 
 def _judging(problem: Problem, settings: TuneSettings) -> int:
-    return (1 + most_finalists(settings.step)) * len(problem.judge)
+    return (1 + most_finalists(settings.step)) * len(problem.judge) + 2 * len(problem.test)

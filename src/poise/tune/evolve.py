@@ -24,7 +24,8 @@ from poise.store.environment import environment
 from poise.tune.budget import Spent
 from poise.tune.emit import tidy
 from poise.tune.journal import CALLS, Enough, Journal
-from poise.tune.optimizer import DEV, STEPS, Problem, Progress, Tuned, TuneDir, TuneSettings, conclude
+from poise.tune.optimizer import Progress, Tuned, TuneDir, TuneSettings, conclude
+from poise.tune.problem import Problem
 from poise.tune.reflect import PROMPT, Asker, Reflection, parts
 from poise.tune.rounds import Rounds
 
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 class EvolveDir(TuneDir):
     """The directory of such a search; `calls.jsonl` is what it was told."""
 
-    line_files: ClassVar[tuple[str, ...]] = (STEPS, DEV, CALLS)
+    line_files: ClassVar[tuple[str, ...]] = (*TuneDir.line_files, CALLS)
 
 
 async def evolve(

@@ -16,7 +16,7 @@ from poise.evals.rows import Item
 from poise.evals.task_spec import kind_named, kind_of
 from poise.evals.tasks import Task
 from poise.tune.metric import Example, Metric, MetricTask, check_metric, one_class
-from poise.tune.optimizer import Problem
+from poise.tune.problem import Problem
 
 _log = logging.getLogger(__name__)
 
@@ -47,19 +47,24 @@ def read(examples: Iterable[Any], name: str) -> tuple[Read, ...]:
     return found
 
 
-def problem_of(metric: Task | Metric, trainset: Iterable[Any], valset: Iterable[Any] | None, seed: int) -> Problem:
+def problem_of(
+    metric: Task | Metric,
+    trainset: Iterable[Any],
+    valset: Iterable[Any] | None,
+    seed: int,
+    testset: Iterable[Any] | None = None,
+) -> Problem:
     """What a metric, or the grade of a task, makes of examples. Without a `valset` the half of the trainset that `seed`
-    picks judges. Raises ConfigError for examples that cannot be used, sets that share a question, and, where a grade
-    compares answers, a trainset whose answers are all the same (a metric of one's own is warned)."""
+    picks judges; without a `testset` nothing tests. Raises ConfigError for examples that cannot be used, sets that
+    share a question, and, where a grade compares answers, a trainset whose answers are all the same (a metric of one's
+    own is warned)."""
     learn = read(trainset, "trainset")
-    if valset is None:
-        learn, judge = _halves(learn, seed)
-    else:
-        judge = read(valset, "valset")
-    task = task_of(metric, (*learn, *judge))
+    learn, judge = _halves(learn, seed) if valset is None else (learn, read(valset, "valset"))
+    test = () if testset is None else read(testset, "testset")
+    task = task_of(metric, (*learn, *judge, *test))
     items = tuple(each.item for each in learn)
     check_answers(items, refuse=not isinstance(task, MetricTask))
-    return Problem(task, items, tuple(each.item for each in judge))
+    return Problem(task, items, tuple(each.item for each in judge), tuple(each.item for each in test))
 
 
 def task_of(metric: Task | Metric, examples: Sequence[Read]) -> Task:
@@ -89,12 +94,12 @@ def check_answers(items: Sequence[Item], name: str = "trainset", *, refuse: bool
 
 def _halves(examples: Sequence[Read], seed: int) -> tuple[tuple[Read, ...], tuple[Read, ...]]:
     """One half learns, the other judges; a question that comes twice is in one of them only."""
-    ids = sorted({each.item.id for each in examples})
-    if len(ids) < 2:
-        raise ConfigError("trainset", len(ids), "at least two questions, or a valset")
-    random.Random(seed).shuffle(ids)
-    judging = set(ids[: len(ids) // 2])
-    parts = ([each for each in examples if (each.item.id in judging) is side] for side in (False, True))
+    questions = sorted({each.item.question for each in examples})
+    if len(questions) < 2:
+        raise ConfigError("trainset", len(questions), "at least two questions, or a valset")
+    random.Random(seed).shuffle(questions)
+    judging = set(questions[: len(questions) // 2])
+    parts = ([each for each in examples if (each.item.question in judging) is side] for side in (False, True))
     learn, judge = map(tuple, parts)
     return learn, judge
 

@@ -19,7 +19,7 @@ from poise.prompts import PromptFile
 from poise.seams import Engine
 from poise.tune.archive import Objective
 from poise.tune.budget import TuneBudget
-from poise.tune.compiled import Compiled, Emitted, compiled, starting
+from poise.tune.compiled import Compiled, Emitted, archived, starting
 from poise.tune.emit import REFLECTION, source_of, tidy
 from poise.tune.estimate import Estimate, estimate, estimate_evolving
 from poise.tune.evolve import GEPA, EvolveDir, evolve, require_gepa
@@ -27,13 +27,15 @@ from poise.tune.examples import problem_of, read, task_of
 from poise.tune.headroom import DRAWS, ROWS, Headroom, headroom
 from poise.tune.lengths import Shorter
 from poise.tune.metric import Metric
-from poise.tune.optimizer import Problem, Progress, TuneDir, TuneSettings, optimise
+from poise.tune.optimizer import Progress, TuneDir, TuneSettings, optimise
 from poise.tune.phrases import load_phrases
 from poise.tune.pick import Pick, Wish
+from poise.tune.problem import Problem
 from poise.tune.reflect import Reflection
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By
 from poise.tune.step import StepSettings
+from poise.tune.tested import on_test
 
 if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
@@ -100,14 +102,17 @@ class Optimizer:
         *,
         trainset: Iterable[Any],
         valset: Iterable[Any] | None = None,
+        testset: Iterable[Any] | None = None,
         watch: Callable[[Progress], None] = lambda progress: None,
     ) -> Compiled:
         """Search, judge, and give the best prompt with a gain that is shown, or the one to begin with; its file is that
         of `pick`, which raises ConfigError where no prompt can be it (once more with another pick asks nothing anew).
         `program`: the text to begin with, a prompt file of Poise, or a program whose `signature.instructions` are it
         (dspy.Predict); zero-shot chain of thought if empty. `trainset`, `valset`: dspy's examples, mappings or Items
-        with question and answer; without a valset half of the trainset judges. `watch` is told after every step."""
-        problem, settings = self._asked(program, trainset, valset)
+        with question and answer; without a valset half of the trainset judges. `testset`: other questions, which the
+        prompt that is picked and the one to begin with are asked once, in the end, where they differ; what the file
+        says of its prompt is then of these, which choosing has not flattered. `watch` is told after every step."""
+        problem, settings = self._asked(program, trainset, valset, testset)
         async with opened(self.engine) as engine:
             if self.by == GEPA:
                 async with opened(self._reflects(engine)) as reflects:
@@ -117,7 +122,10 @@ class Optimizer:
                 source = source_of(settings.step)
                 tuned = await optimise(with_weights(engine), problem, settings, TuneDir(self.run_dir), watch)
             emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source)
-            return compiled(tuned, Objective.named(self.objectives), Pick.read(self.pick), emitted)
+            archive, wish = archived(tuned, Objective.named(self.objectives)), Pick.read(self.pick)
+            picked = wish.of(archive, tuned.judged_best)
+            told = await on_test(engine, problem, settings, TuneDir(self.run_dir), picked.name, watch)
+            return Compiled(tuned, archive, picked, emitted.write(picked, tuned.initial, wish.told(), told), told)
 
     def compile(
         self,
@@ -125,10 +133,13 @@ class Optimizer:
         *,
         trainset: Iterable[Any],
         valset: Iterable[Any] | None = None,
+        testset: Iterable[Any] | None = None,
         watch: Callable[[Progress], None] = lambda progress: None,
     ) -> Compiled:
         """`acompile` for code that is not async."""
-        return _here(lambda: self.acompile(program, trainset=trainset, valset=valset, watch=watch), "acompile")
+        return _here(
+            lambda: self.acompile(program, trainset=trainset, valset=valset, testset=testset, watch=watch), "acompile"
+        )
 
     async def aheadroom(
         self,
@@ -163,9 +174,10 @@ class Optimizer:
         *,
         trainset: Iterable[Any],
         valset: Iterable[Any] | None = None,
+        testset: Iterable[Any] | None = None,
     ) -> Estimate:
         """What the budget will mean. Cost: one small step, not of the budget."""
-        problem, settings = self._asked(program, trainset, valset)
+        problem, settings = self._asked(program, trainset, valset, testset)
         async with opened(self.engine) as engine:
             if self.by != GEPA:
                 return await estimate(with_weights(engine), problem, settings)
@@ -178,14 +190,19 @@ class Optimizer:
         *,
         trainset: Iterable[Any],
         valset: Iterable[Any] | None = None,
+        testset: Iterable[Any] | None = None,
     ) -> Estimate:
         """`aestimate` for code that is not async."""
-        return _here(lambda: self.aestimate(program, trainset=trainset, valset=valset), "aestimate")
+        return _here(lambda: self.aestimate(program, trainset=trainset, valset=valset, testset=testset), "aestimate")
 
     def _asked(
-        self, program: object, trainset: Iterable[Any], valset: Iterable[Any] | None
+        self,
+        program: object,
+        trainset: Iterable[Any],
+        valset: Iterable[Any] | None,
+        testset: Iterable[Any] | None = None,
     ) -> tuple[Problem, TuneSettings]:
-        problem = problem_of(self.metric, trainset, valset, self.seed)
+        problem = problem_of(self.metric, trainset, valset, self.seed, testset)
         return problem, self._settings(program)
 
     def _settings(self, program: object) -> TuneSettings:

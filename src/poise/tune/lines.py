@@ -12,6 +12,7 @@ from poise.tune.step import Stepped, Tried
 
 if TYPE_CHECKING:
     from poise.tune.optimizer import Tuned
+    from poise.tune.tested import Tested
 
 
 def step_to_json(number: int, place: int | None, found: Stepped, spent: Spent, tokens: Sequence[str] = ()) -> Json:
@@ -54,6 +55,18 @@ def _tried(tried: Tried) -> Json:
     }
 
 
+def tested_to_json(tested: Tested) -> Json:
+    """The outcome of the test, for `result.json`."""
+    gained = tested.gained
+    return {
+        "n": len(tested.after.right),
+        "before": tested.before.accuracy,
+        "after": tested.after.accuracy,
+        "gain": [gained.interval.mean, gained.interval.low, gained.interval.high],
+        "p": gained.p,
+    }
+
+
 def tuned_to_json(tuned: Tuned) -> Json:
     """The outcome, for `result.json`."""
     return {
@@ -61,6 +74,7 @@ def tuned_to_json(tuned: Tuned) -> Json:
         "best": tuned.best,
         "shown": tuned.shown,
         "gain": [tuned.gain.mean, tuned.gain.low, tuned.gain.high],
+        "p": tuned.gained.p,
         "steps": tuned.steps,
         "prompts": [
             {"prompt": one.name, "accuracy": one.accuracy, "tokens": one.cost, "n": len(one.right)}

@@ -3,6 +3,7 @@
     tune.json      the settings; a run cannot go on under others
     steps.jsonl    one line a step: what was tried, what was accepted, what it cost
     dev.jsonl      one line a prompt that was judged at the end, with the outcome of every row
+    test.jsonl     the same for the prompt that was picked and the initial one, on questions that nothing was chosen by
     result.json    what came of it, and which prompt was picked by what rule
 
 Step n depends on the seed, its number and the prompt before it alone, so a run that was killed goes on as if it had not
@@ -17,23 +18,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from poise.core import Prompt
-from poise.errors import ConfigError
 from poise.evals.rows import Interval, Item
-from poise.evals.stats import resample
-from poise.evals.tasks import Task
 from poise.records import Json
 from poise.seams import Engine
 from poise.store.environment import environment
 from poise.store.run_dir import RunDir
 from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.budget import Spent, TuneBudget
-from poise.tune.chain import Link, on_the_front
+from poise.tune.chain import Link, most_accurate, on_the_front
+from poise.tune.gain import Gain, gain
 from poise.tune.generate import generated
 from poise.tune.lines import link, step_to_json, tuned_to_json
 from poise.tune.placing import messages, pieces
+from poise.tune.problem import Problem, digest
 from poise.tune.rows import LossTerms
 from poise.tune.step import StepSettings
 from poise.tune.steppers import steps_of
@@ -41,10 +39,10 @@ from poise.tune.steppers import steps_of
 if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
 
-STEPS, DEV, RESULT = "steps.jsonl", "dev.jsonl", "result.json"
+STEPS, DEV, TEST, RESULT = "steps.jsonl", "dev.jsonl", "test.jsonl", "result.json"
 FINALISTS, ON_THE_FRONT = 5, 12
-"""Prompts besides the initial one that are judged at the end: the last that were accepted; where length is an objective
-too, all that may be on the front by what their races saw, at most so many."""
+"""Prompts besides the initial one that are judged at the end: the most accurate by what their races saw; where length
+is an objective too, all that may be on the front by that, at most so many."""
 
 
 def initial() -> str:
@@ -56,13 +54,14 @@ class TuneDir(RunDir):
     """The directory of an optimisation."""
 
     settings_file: ClassVar[str] = "tune.json"
-    line_files: ClassVar[tuple[str, ...]] = (STEPS, DEV)
+    line_files: ClassVar[tuple[str, ...]] = (STEPS, DEV, TEST)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """After a step: its number, the prompt, what was spent of the budget's ceiling, and how many of its `rows` the
-    prompt before it got `right`. In the end, `judged` of so many `finalists` are, and `prompt` is the next of them."""
+    prompt before it got `right`. In the end, `judged` of so many `finalists` are, and `prompt` is the next of them;
+    `testing`: by the questions of the test."""
 
     step: int
     prompt: str
@@ -72,17 +71,18 @@ class Progress:
     rows: int = 0
     judged: int | None = None
     finalists: int = 0
+    testing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """`best` is the initial prompt unless another one's accuracy on the rows that judge is above it by an interval
-    (95 %, paired bootstrap) that excludes 0. `gain`: of the most accurate finalist, shown or not. `pareto_front`: all
-    finalists that none surely beats. `steps`: how many were taken."""
+    """`best` is the initial prompt unless another one's accuracy on the rows that judge is shown to be above it.
+    `gain`: of the most accurate finalist, shown or not. `pareto_front`: all finalists that none surely beats. `steps`:
+    how many were taken."""
 
     initial: str
     best: str
-    gain: Interval
+    gained: Gain
     pareto_front: tuple[Placed, ...]
     detailed_results: tuple[Measured, ...]
     steps: int
@@ -94,26 +94,14 @@ class Tuned:
         return self.best != self.initial
 
     @property
+    def gain(self) -> Interval:
+        """The accuracy of the most accurate finalist above the initial prompt's; see `Gain`."""
+        return self.gained.interval
+
+    @property
     def judged_best(self) -> Measured:
         """`best` with its outcomes."""
         return next(one for one in self.detailed_results if one.name == self.best)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A task, questions of it to `learn` from, and others that `judge`. Raises ConfigError where a set is empty or they
-    share a question."""
-
-    task: Task
-    learn: tuple[Item, ...]
-    judge: tuple[Item, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("learn", "judge"):
-            if not getattr(self, name):
-                raise ConfigError(name, 0, "at least one question")
-        if shared := {item.id for item in self.learn} & {item.id for item in self.judge}:
-            raise ConfigError("judge", sorted(shared)[0], "questions that are not learnt from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +123,11 @@ class TuneSettings:
     def to_json(self, problem: Problem, model: str) -> Json:
         """Everything that decides the outcome but the ceiling of the budget, which may be raised."""
         return {
-            "version": 1,
+            "version": 2,
             "task": problem.task.name,
             "learn": [item.id for item in problem.learn],
             "judge": [item.id for item in problem.judge],
+            "rows": digest((*problem.learn, *problem.judge)),
             "initial": self.initial,
             "unit": self.budget.unit,
             "step": {k: v for k, v in asdict(self.step).items() if v is not None} | {"by": self.step.by.value},
@@ -150,11 +139,10 @@ class TuneSettings:
 
 @dataclass(slots=True)
 class _State:
-    """Where a run stands: the prompt, those accepted so far and what their races saw, steps, the place of the last one,
+    """Where a run stands: the prompt, what the races of those accepted so far saw, steps, the place of the last one,
     what was spent, and the dearest step."""
 
     prompt: str
-    accepted: list[str]
     links: list[Link] = field(default_factory=list)
     steps: int = 0
     last: int | None = None
@@ -163,9 +151,9 @@ class _State:
 
     def take(self, line: Json, unit: str) -> None:
         """One step more, as it is written down."""
-        self.prompt, self.steps, self.last = line["prompt"], self.steps + 1, line["place"]
-        if self.prompt != self.accepted[-1]:
-            self.accepted.append(self.prompt)
+        before, self.prompt = self.prompt, line["prompt"]
+        self.steps, self.last = self.steps + 1, line["place"]
+        if self.prompt != before:
             self.links += [link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
         cost = Spent(**line["spent"])
         self.spent.add(cost.calls, cost.tokens, cost.seconds)
@@ -187,7 +175,7 @@ async def optimise(
     budget, begun = settings.budget, settings.beginning
     budget.check(stepper.most(begun))
     with store.claimed(settings.to_json(problem, engine.card.name), environment({"main": engine.card})):
-        state = _State(begun, [begun])
+        state = _State(begun)
         for line in store.lines(STEPS):
             state.take(line, budget.unit)
         while _affords(budget, state, stepper.most(state.prompt)):
@@ -202,7 +190,7 @@ async def optimise(
             watch(Progress(state.steps, state.prompt, budget.spent(state.spent), budget.ceiling, *found.share))
         most = most_finalists(settings.step)
         short = settings.step.shorter is not None
-        texts = on_the_front(begun, state.links, most) if short else _finalists(begun, state.accepted, most)
+        texts = (on_the_front if short else most_accurate)(begun, state.links, most)
         searched = Searched(tuple(texts), state.steps, state.spent)
         return await conclude(engine, problem, settings, store, searched, watch)
 
@@ -231,8 +219,9 @@ async def conclude(
     for text in texts:
         told = Progress(searched.steps, text, budget.spent(searched.spent), budget.ceiling)
         watch(replace(told, judged=len(measured), finalists=len(texts)))
-        measured.append(await _judged(engine, problem, settings, store, text))
-    tuned = _tuned(texts[0], measured, searched.steps, searched.spent)
+        measured.append(await judged(engine, problem, settings, store, text))
+    clusters = [item.cluster for item in problem.judge]
+    tuned = _tuned(measured, clusters, searched.steps, searched.spent)
     store.write(RESULT, tuned_to_json(tuned))
     return tuned
 
@@ -255,31 +244,30 @@ def most_finalists(step: StepSettings) -> int:
     return ON_THE_FRONT if step.shorter else FINALISTS
 
 
-def _finalists(initial: str, accepted: Sequence[str], most: int = FINALISTS) -> list[str]:
-    """The initial prompt, and the last that were accepted, each once."""
-    others = list(dict.fromkeys(text for text in reversed(accepted) if text != initial))
-    return [initial, *others[:most]]
-
-
-async def _judged(engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, text: str) -> Measured:
-    """A finalist on the rows that judge, all finalists under the same dice; what was judged before is not again. A row
-    that failed counts as the longest there may be: what fails must not look short."""
-    for line in store.lines(DEV):
-        if line["prompt"] == text:
+async def judged(
+    engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, text: str, *, test: bool = False
+) -> Measured:
+    """A prompt on the rows that judge, or those of the test, all prompts under the same dice; what was judged before is
+    not again. A row that failed counts as the longest there may be: what fails must not look short."""
+    kept, items, dice = (TEST, problem.test, 2) if test else (DEV, problem.judge, 1)
+    rows_of = digest(items)
+    for line in store.lines(kept):
+        if (line["prompt"], line["of"]) == (text, rows_of):
             return _measured(line)
 
     def asked(item: Item) -> Prompt:
         return messages(item.question, text)
 
     sampling = settings.step.sampling
-    rows = await generated(engine, problem.task, problem.judge, asked, sampling, settings.seed + 1)
+    rows = await generated(engine, problem.task, items, asked, sampling, settings.seed + dice)
     line = {
         "prompt": text,
+        "of": rows_of,
         "right": [row.right for row in rows],
         "tokens": [sampling.max_tokens if row.failure else row.tokens for row in rows],
         "seconds": [round(row.seconds, 4) for row in rows],
     }
-    store.append(DEV, line)
+    store.append(kept, line)
     return _measured(line)
 
 
@@ -287,14 +275,11 @@ def _measured(line: Json) -> Measured:
     return Measured(line["prompt"], tuple(line["right"]), tuple(line["tokens"]), tuple(line["seconds"]))
 
 
-def _tuned(initial: str, measured: Sequence[Measured], steps: int, spent: Spent) -> Tuned:
+def _tuned(measured: Sequence[Measured], clusters: Sequence[str], steps: int, spent: Spent) -> Tuned:
     archive = Archive()
     for one in measured:
         archive.add(one)
     first, *others = measured
-    best = max(others, key=lambda one: (one.accuracy, -one.cost), default=first)
-    rows = len(first.right)
-    columns = np.array([best.right, first.right, [1] * rows], float).T
-    gain = resample(columns, range(rows)).difference(0, 1, 2)
-    chosen = best.name if gain.low > 0 else initial
-    return Tuned(initial, chosen, gain, tuple(archive.front()), tuple(measured), steps, spent)
+    found = gain(first, others, clusters)
+    best = found.best.name if found.shown else first.name
+    return Tuned(first.name, best, found, tuple(archive.front()), tuple(measured), steps, spent)

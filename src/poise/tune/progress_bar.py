@@ -52,7 +52,8 @@ class TuneBar:
     def _told(self, progress: Progress) -> str:
         """The step, and how the prompt does; after an edit was accepted, nothing is known of it yet."""
         if progress.judged is not None:
-            return f"judging prompt {progress.judged + 1} of {progress.finalists}: {progress.prompt!r}"
+            doing = "testing" if progress.testing else "judging"
+            return f"{doing} prompt {progress.judged + 1} of {progress.finalists}: {progress.prompt!r}"
         self._right, self._rows = self._right + progress.right, self._rows + progress.rows
         new = progress.prompt != self._prompt
         if new:

@@ -25,8 +25,9 @@ from poise.tune.budget import Spent
 from poise.tune.emit import tidy
 from poise.tune.generate import Generated, drawn, generated
 from poise.tune.journal import Journal, key_of
-from poise.tune.optimizer import Problem, TuneSettings
+from poise.tune.optimizer import TuneSettings
 from poise.tune.placing import messages
+from poise.tune.problem import Problem
 
 T = TypeVar("T")
 PROMPT = "prompt"

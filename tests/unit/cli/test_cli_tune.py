@@ -9,8 +9,10 @@ from commands import outcome_of, output_of
 
 from poise import prompts
 from poise.cli import app
+from poise.cli.tune import _items
 from poise.core import Request
 from poise.errors import ConfigError, DataError, UnknownName
+from poise.evals.tasks import load_task
 from poise.tune.archive import Measured
 from poise.tune.emit import prompt_file
 from poise.tune.facade import WAYS
@@ -45,6 +47,34 @@ def test_a_run_ends_in_a_prompt_file_and_goes_on(task, tmp_path):
     steps = (tmp_path / "run" / "steps.jsonl").read_text().splitlines()
     assert len(output_of(app, *words, "--calls", 120)) > 0
     assert (tmp_path / "run" / "steps.jsonl").read_text().splitlines()[: len(steps)] == steps
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked", "sizes"),
+    [
+        (1000, (None, None, None), (60, 300, 300)),
+        (61, (None, None, None), (20, 21, 20)),
+        (3, (None, None, None), (1, 1, 1)),
+        (61, (30, None, None), (30, 16, 15)),
+        (61, (30, 31, None), (30, 31, 0)),
+        (61, (None, None, 0), (20, 21, 0)),
+        (20, (5, 5, 5), (5, 5, 5)),
+    ],
+)
+def test_questions_are_dealt_out_each_once(rows, asked, sizes, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    told = [{"question": f"What is {k} + 1?", "answer": str(k + 1), "kind": "number"} for k in range(rows)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*told, told[0]]))
+    found = _items(load_task(str(path)), "rows.jsonl", asked, (60, 300, 300), 0)
+    assert (len(found.learn), len(found.judge), len(found.test or ())) == sizes
+    questions = [item.question for item in (*found.learn, *found.judge, *(found.test or ()))]
+    assert len(set(questions)) == len(questions)
+
+
+def test_too_few_questions_are_said(task):
+    for asked in ((12, None, None), (6, 6, 1), (None, 12, None)):
+        with pytest.raises(ConfigError, match="task"):
+            _items(load_task(str(task)), "sums", asked, (60, 300, 300), 0)
 
 
 def test_shorter_answers_are_looked_for_and_a_prompt_is_picked(task, tmp_path):

@@ -47,7 +47,8 @@ def test_gains_are_those_of_the_result(tuning):
     judged = {one.measured.name: one for one in tuning.judged()}
     assert judged[tuning.initial].gain is None
     best = max((one for one in judged.values() if one.gain), key=lambda one: one.measured.accuracy)
-    assert best.gain == tuning.ended.gain
+    assert best.gain.mean == pytest.approx(tuning.ended.gain.mean)
+    assert best.gain.low >= tuning.ended.gain.low  # which is of the best of all of them
     assert [one.measured.cost for one in tuning.judged()] == sorted(one.measured.cost for one in judged.values())
     assert best.kept
 

@@ -10,17 +10,10 @@ from poise.core import Kind as Answer
 from poise.evals.rows import Item
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent, TuneBudget
-from poise.tune.lines import step_to_json, tuned_to_json
-from poise.tune.optimizer import (
-    DEV,
-    RESULT,
-    STEPS,
-    Problem,
-    TuneDir,
-    TuneSettings,
-    _finalists,
-    _tuned,
-)
+from poise.tune.chain import most_accurate
+from poise.tune.lines import link, step_to_json, tuned_to_json
+from poise.tune.optimizer import DEV, FINALISTS, RESULT, STEPS, TuneDir, TuneSettings, _tuned
+from poise.tune.problem import Problem, digest
 from poise.tune.race import Race, standing
 from poise.tune.shortlist import By, Kind, free_edits, shortlist
 from poise.tune.step import Stepped, StepSettings, Tried
@@ -125,7 +118,9 @@ class FakeTuning:
         """Of the run."""
 
         def items(word: str, count: int) -> tuple[Item, ...]:
-            return tuple(Item(f"{word}-{k}", "sums", "What?", "1", Answer.NUMBER, f"{k}") for k in range(count))
+            return tuple(
+                Item(f"{word}-{k}", "sums", f"What {word} {k}?", "1", Answer.NUMBER, f"{k}") for k in range(count)
+            )
 
         step = StepSettings(self.by, race=self.race)
         settings = TuneSettings("".join(self.initial), TuneBudget(calls=10_000), step, seed=self.seed)
@@ -137,20 +132,29 @@ class FakeTuning:
         environment = {"poise": "0.1.0", "python": "3.13", "cpus": 2}
         with TuneDir(path).claimed(settings.to_json(problem, "smollm2-135m-word-problems"), environment) as store:
             pieces, known = self.initial, {settings.initial: self.initial}
-            accepted, spent = [settings.initial], Spent()
+            links, before, spent = [], settings.initial, Spent()
             for number in range(self.steps):
                 place, found, after = self.step(number, pieces)
                 told = step_to_json(number, place, found, found.spent, pieces)
                 store.append(STEPS, told)
                 pieces = after
                 known[found.prompt] = pieces
-                accepted += [found.prompt] if found.prompt != accepted[-1] else []
+                if found.prompt != before:
+                    links += [link(one) for one in told["tried"] if one["prompt"] == found.prompt]
+                before = found.prompt
                 spent.add(found.spent.calls, found.spent.tokens, found.spent.seconds)
-            texts = _finalists(settings.initial, accepted)[:judged]
+            texts = most_accurate(settings.initial, links, FINALISTS)[:judged]
             measured = [replace(self.measured(known[text]), name=text) for text in texts]
             for one in measured:
-                line = {"prompt": one.name, "right": one.right, "tokens": one.tokens, "seconds": one.seconds}
+                line = {
+                    "prompt": one.name,
+                    "of": digest(problem.judge),
+                    "right": one.right,
+                    "tokens": one.tokens,
+                    "seconds": one.seconds,
+                }
                 store.append(DEV, line)
+            clusters = [item.cluster for item in problem.judge]
             if ended:
-                store.write(RESULT, tuned_to_json(_tuned(settings.initial, measured, self.steps, spent)))
+                store.write(RESULT, tuned_to_json(_tuned(measured, clusters, self.steps, spent)))
         return path

@@ -11,8 +11,9 @@ from poise.tune.budget import Spent, TuneBudget
 from poise.tune.estimate import estimate, estimate_evolving, scaled
 from poise.tune.examples import problem_of
 from poise.tune.lengths import Shorter
-from poise.tune.optimizer import Problem, TuneSettings
+from poise.tune.optimizer import TuneSettings
 from poise.tune.phrases import Phrases
+from poise.tune.problem import Problem
 from poise.tune.race import Race
 from poise.tune.reflect import Reflection
 from poise.tune.rows import LossTerms

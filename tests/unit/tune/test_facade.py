@@ -16,7 +16,7 @@ from poise.prompts.export import as_python
 from poise.tune import Compiled, Objective, Optimizer, StepSettings, TuneBudget
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent
-from poise.tune.compiled import Emitted, compiled, starting
+from poise.tune.compiled import Emitted, archived, starting
 from poise.tune.facade import WAYS
 from poise.tune.optimizer import _tuned, initial
 from poise.tune.pick import Pick
@@ -212,6 +212,37 @@ def test_what_a_program_begins_with(tmp_path):
             starting(wrong)
 
 
+def test_what_is_picked_is_tested_once_on_questions_that_nothing_was_chosen_by(tmp_path):
+    given = {"trainset": sums(12), "valset": sums(40, 50), "testset": sums(30, 100)}
+    seen = []
+    found = optimizer(tmp_path).compile("Go on.", **given, watch=seen.append)
+    test = found.tested
+    assert (test.before.name, test.after.name) == ("Go on.", GOOD)
+    assert test.gained.interval.mean == pytest.approx(test.after.accuracy - test.before.accuracy)
+    assert test.gained.among == 1
+    assert "n = 30" in test.told()
+    asked = [one.prompt for one in seen if one.testing]
+    assert asked == ["Go on.", GOOD]
+    file = prompts.load(str(found.path))
+    assert (file.measured[0].n, file.measured[0].accuracy) == (30, pytest.approx(test.after.accuracy, abs=0.001))
+    told = json.loads((tmp_path / "run" / "result.json").read_text())["test"]
+    assert (told["n"], told["after"]) == (30, test.after.accuracy)
+    live = scripted()
+    again = optimizer(tmp_path, engine=live).compile("Go on.", **given)
+    assert (again.tested, live.generated) == (test, 0)
+
+
+def test_a_prompt_that_stayed_is_not_tested(tmp_path):
+    live = scripted(told=0.2)
+    found = optimizer(tmp_path, engine=live).compile(
+        "Go on.", trainset=sums(12), valset=sums(40, 50), testset=sums(30, 100)
+    )
+    assert (found.shown, found.tested) == (False, None)
+    assert not (tmp_path / "run" / "test.jsonl").read_text()
+    with pytest.raises(ConfigError, match=r"^test: .*not in 'learn' too"):
+        optimizer(tmp_path).compile("Go on.", trainset=sums(12), valset=sums(40, 50), testset=sums(3, 2))
+
+
 def test_picks_name_what_would_do(tmp_path):
     found = optimizer(tmp_path).compile("Go on.", trainset=sums(12), valset=sums(20, 50))
     with pytest.raises(ConfigError, match="what the fastest prompt takes"):
@@ -228,15 +259,15 @@ def test_the_file_is_that_of_what_is_picked(tmp_path):
     def measured(name, right, tokens):
         return Measured(name, tuple(row < right for row in range(100)), (tokens,) * 100, (1.0,) * 100)
 
-    tuned = _tuned("plain", [measured("plain", 80, 100), measured("short", 79, 20)], 3, Spent())
+    clusters = [str(row) for row in range(100)]
+    tuned = _tuned([measured("plain", 80, 100), measured("short", 79, 20)], clusters, 3, Spent())
     for rule, name in (("best", "plain"), ("max_drop=.1", "short"), ("latency=1", "plain")):
-        found = compiled(
-            tuned, Objective.named(["accuracy", "tokens"]), Pick.read(rule), Emitted(tmp_path, "m", "t", "s")
-        )
-        assert (found.best, found.picked.name) == ("plain", name) == ("plain", found.pick(rule))
-        file = prompts.load(str(found.path))
+        archive = archived(tuned, Objective.named(["accuracy", "tokens"]))
+        picked = Pick.read(rule).of(archive, tuned.judged_best)
+        assert picked.name == name
+        file = prompts.load(str(Emitted(tmp_path, "m", "t", "s").write(picked, "plain", rule)))
         assert file.render(Request.ask("What?"))[0].text == f"What?\n{name}"
-        assert file.measured[0].tokens == found.picked.cost
+        assert file.measured[0].tokens == picked.cost
 
 
 def test_what_cannot_be_picked_is_said_and_nothing_is_asked_anew(tmp_path):

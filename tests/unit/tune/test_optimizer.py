@@ -9,8 +9,9 @@ from poise.errors import ConfigError
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.lengths import Shorter
-from poise.tune.optimizer import STEPS, Problem, TuneDir, TuneSettings, _finalists, _tuned, initial, optimise
+from poise.tune.optimizer import STEPS, TuneDir, TuneSettings, _tuned, initial, optimise
 from poise.tune.phrases import Phrases
+from poise.tune.problem import Problem
 from poise.tune.race import Race, Standing
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By, Edit, Kind, Source
@@ -175,33 +176,50 @@ async def test_a_larger_budget_goes_on(engine, task, tmp_path):
     assert more.steps > few.steps
 
 
+CLUSTERS = [str(row) for row in range(100)]
+
+
 def measured(name, right, tokens=10):
     return Measured(name, tuple(row < right for row in range(100)), (tokens,) * 100, (1.0,) * 100)
 
 
 @pytest.mark.parametrize(("right", "best"), [(80, "better"), (51, "plain"), (30, "plain")])
 def test_a_prompt_ships_only_with_a_gain_that_is_shown(right, best):
-    result = _tuned("plain", [measured("plain", 50), measured("better", right)], 3, Spent())
+    result = _tuned([measured("plain", 50), measured("better", right)], CLUSTERS, 3, Spent())
     assert result.best == best
     assert result.gain.mean == pytest.approx((right - 50) / 100)
 
 
 def test_the_front_has_what_is_shorter_too():
-    result = _tuned("plain", [measured("plain", 80, 100), measured("short", 60, 20)], 3, Spent())
+    result = _tuned([measured("plain", 80, 100), measured("short", 60, 20)], CLUSTERS, 3, Spent())
     assert {placed.measured.name for placed in result.pareto_front} == {"plain", "short"}
 
 
-def test_finalists_are_the_last_that_were_accepted_each_once():
-    assert _finalists("a", ["a", "b", "c", "b", "d"]) == ["a", "d", "b", "c"]
-    assert _finalists("a", ["a", *"bcdefgh"]) == ["a", *"hgfed"]
-
-
-def test_questions_judge_or_teach(task):
+def test_questions_judge_or_teach_or_test(task):
+    """Whatever their ids: two rows of a file may ask the same."""
     items = tuple(task.items(6, 0))
-    with pytest.raises(ConfigError, match="learnt from"):
+    with pytest.raises(ConfigError, match=r"^judge: .*not in 'learn' too"):
         Problem(task, items[:4], items[3:])
+    with pytest.raises(ConfigError, match=r"^judge: got 'another'"):
+        Problem(task, items[:4], (dataclasses.replace(items[0], id="another"), items[5]))
+    with pytest.raises(ConfigError, match=r"^test: .*not in 'judge' too"):
+        Problem(task, items[:3], items[3:5], items[4:])
     with pytest.raises(ConfigError, match="judge"):
         Problem(task, items, ())
+
+
+async def test_a_run_does_not_go_on_with_other_questions_under_the_same_ids(engine, task, tmp_path):
+    """Of a file, ids are numbers of lines."""
+    items = task.items(12, 0)
+    settings = TuneSettings(PROMPT, TuneBudget(calls=15), SETTINGS)
+    await optimise(engine, Problem(task, tuple(items[:8]), tuple(items[8:])), settings, TuneDir(tmp_path / "run"))
+    for changed in (
+        dataclasses.replace(items[9], question="Another?"),
+        dataclasses.replace(items[9], truth=items[9].truth + "0"),
+    ):
+        other = Problem(task, tuple(items[:8]), (items[8], changed, *items[10:]))
+        with pytest.raises(ConfigError, match="rows"):
+            await optimise(engine, other, settings, TuneDir(tmp_path / "run"))
 
 
 def test_the_prompt_to_begin_with_is_one_line():

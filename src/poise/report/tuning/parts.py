@@ -59,7 +59,7 @@ def outcome(tuning: Tuning, last: Sequence[Piece]) -> Html:
     return sections.card(
         "Outcome",
         caption,
-        _findings([told.outcome(tuning), *told.picked(tuning)]),
+        _findings(told.ended(tuning)),
         *shown,
         changed(last, tuning),
         pulled(last),

@@ -69,9 +69,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class OnTest:
+    """What a test found: of `n` questions the share that was right before and after, the gain, and its `p`."""
+
+    n: int
+    before: float
+    after: float
+    gain: Interval
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of it, as of so many `steps`. `gain`: of the most accurate finalist, shown or not. `picked`: what the
-    prompt file has, by the rule `pick` (None: not recorded, so it is the best)."""
+    """What came of it, as of so many `steps`. `gain`: of the most accurate finalist, shown or not, with `p` (None: not
+    recorded). `picked`: what the prompt file has, by the rule `pick` (None: not recorded, so it is the best). `test`:
+    of that and the prompt to begin with, on questions that nothing was chosen by, if there was a test."""
 
     best: str
     shown: bool
@@ -79,6 +91,8 @@ class Ended:
     steps: int
     picked: str
     pick: Pick | None = None
+    p: float | None = None
+    test: OnTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +276,20 @@ def _same_rows(measured: Sequence[Measured], path: Path) -> None:
 
 
 def _ended(data: Json) -> Ended:
-    mean, low, high = map(float, data["gain"])
-    best, picked = _text(data["best"]), data.get("picked")
+    best, picked, p = _text(data["best"]), data.get("picked"), data.get("p")
     told = (_text(picked["prompt"]), Pick.read(_text(picked["rule"]))) if picked else (best, None)
-    return Ended(best, bool(data["shown"]), Interval(mean, low, high), int(data["steps"]), *told)
+    test = _on_test(data["test"]) if "test" in data else None
+    known = None if p is None else float(p)
+    return Ended(best, bool(data["shown"]), _interval(data), int(data["steps"]), told[0], told[1], known, test)
+
+
+def _on_test(data: Json) -> OnTest:
+    return OnTest(int(data["n"]), float(data["before"]), float(data["after"]), _interval(data), float(data["p"]))
+
+
+def _interval(data: Json) -> Interval:
+    mean, low, high = map(float, data["gain"])
+    return Interval(mean, low, high)
 
 
 def _text(data: object) -> str:

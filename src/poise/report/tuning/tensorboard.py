@@ -83,7 +83,7 @@ def _judged(writer: SummaryWriter, tuning: Tuning) -> None:
 
 
 def _outcome(tuning: Tuning) -> list[str]:
-    return [each.sentence for each in (told.outcome(tuning), *told.picked(tuning), *told.control(tuning))]
+    return [each.sentence for each in (*told.ended(tuning), *told.control(tuning))]
 
 
 def _code(prompt: str) -> str:

@@ -90,6 +90,11 @@ class Finding:
     sentence: str
 
 
+def ended(tuning: Tuning) -> list[Finding]:
+    """What came of it: the gain, what was picked, and the test."""
+    return [outcome(tuning), *picked(tuning), *tested(tuning)]
+
+
 def outcome(tuning: Tuning) -> Finding:
     """Whether anything was gained."""
     ended = tuning.ended
@@ -97,16 +102,29 @@ def outcome(tuning: Tuning) -> Finding:
         return Finding("unfinished", None, "Whether anything is gained is not known yet.")
     n = len(tuning.measured[0].right) if tuning.measured else len(tuning.settings.get("judge", ()))
     gain = f"{words.points(ended.gain.mean)} points {words.bracket(ended.gain, 100)}, n = {n}"
+    gain += "" if ended.p is None else f", p {words.probability(ended.p)}"
     others = sum(one.name != tuning.initial for one in tuning.measured)
-    flattered = f" It is the best of {others}, which flatters it a little." if others > 1 else ""
+    among = f" It is the best of {others}; interval and p allow for it." if others > 1 and ended.p is not None else ""
     if ended.shown:
-        told = f"A gain is shown: {gain}, on questions that no step has seen.{flattered}"
+        told = f"A gain is shown: {gain}, on questions that no step has seen.{among}"
         return Finding("gain shown", Verdict.BETTER, told)
     if not others:
         return Finding("no gain shown", Verdict.OPEN, "No edit was accepted, so the prompt stays as it was.")
-    told = f"No gain is shown: the most accurate finalist is at {gain}, on questions that no step has seen.{flattered}"
+    told = f"No gain is shown: the most accurate finalist is at {gain}, on questions that no step has seen.{among}"
     stays = " The prompt stays as it was." if ended.picked == tuning.initial else ""
     return Finding("no gain shown", Verdict.OPEN, f"{told}{stays}")
+
+
+def tested(tuning: Tuning) -> list[Finding]:
+    """What the picked prompt is worth on questions that nothing was chosen by, where there was a test."""
+    test = tuning.ended.test if tuning.ended else None
+    if test is None:
+        return []
+    shares = f"{words.percent(test.after)} right, {words.percent(test.before)} with the prompt to begin with"
+    gain = f"{words.points(test.gain.mean)} points {words.bracket(test.gain, 100)}, p {words.probability(test.p)}"
+    verdict = Verdict.BETTER if test.gain.low > 0 else Verdict.WORSE if test.gain.high < 0 else Verdict.OPEN
+    told = f"Asked once, of {test.n:,} questions that nothing was learnt from or chosen by: {shares}: {gain}."
+    return [Finding("test", verdict, told)]
 
 
 def picked(tuning: Tuning) -> list[Finding]:
