@@ -8,7 +8,7 @@ from pathlib import Path
 from findings import Findings
 from running import COULD_NOT, HEADROOM, ExperimentDir, Work, chosen, has_room, is_done, say
 from tables import Tables, headroom
-from ways import ADAPTED, BASE, MODELS, Cost, Part, Search, Sizes, Subject, asks_front, costs, parts
+from ways import MODELS, Cost, Part, Search, Sizes, Subject, asks_front, costs, parts
 
 from poise.api import engine_named
 from poise.records import Json
@@ -74,7 +74,7 @@ def rooms(subjects: Sequence[Subject], sizes: Sizes, only: str) -> list[tuple[st
 def _asks(subject: Subject, sizes: Sizes, only: str, model: str) -> bool:
     if any(part.search.model == model for part in parts([subject], sizes, only)):
         return True
-    return model == ADAPTED and subject.main and asks_front(subject.name, only)
+    return model == subject.model and asks_front(subject, only)
 
 
 def estimate(store: ExperimentDir, sizes: Sizes, subjects: Sequence[Subject], only: str) -> list[Cost]:
@@ -84,29 +84,29 @@ def estimate(store: ExperimentDir, sizes: Sizes, subjects: Sequence[Subject], on
     left = [each for each in rooms(subjects, sizes, only) if each not in known]
     by_name = {subject.name: subject for subject in subjects}
     scans = sum(sizes.learn * (3 if by_name[name].pool else 1 + sizes.draws) for _, name in left)
-    unknown = [each for each in subjects if (ADAPTED, each.name) not in known]
+    unknown = [each for each in subjects if (each.model, each.name) not in known]
     open_pool = [each for each in unknown if each.pool][:FROM_A_POOL]
     kept = [each for each in with_room(lines) if each.name in by_name and not (each.pool and open_pool)]
     todo = open_parts(lines, [*kept, *(each for each in unknown if not each.pool), *open_pool], sizes, only)
     todo = [part for part in todo if not is_done(store.path, part.search, sizes.tokens)]
-    fronts = {part.search.subject for part in todo if asks_front(part.search.subject, only)}
-    return costs(todo, sizes, scans, len(fronts & {each.name for each in subjects if each.main}))
+    fronts = {part.search.subject for part in todo}
+    return costs(todo, sizes, scans, sum(each.name in fronts and asks_front(each, only) for each in subjects))
 
 
 def with_room(lines: Sequence[Json]) -> list[Subject]:
-    """The tasks that are searched on, by what was found out of the adapted model's headroom."""
-    told = [line for line in lines if line["model"] == ADAPTED]
+    """The tasks that are searched on, by what was found out of the headroom of the models that are tuned for them."""
+    told = [line for line in lines if line["home"]]
     pools = sorted({line["pool"] for line in told} - {""})
     best = [line for pool in pools for line in chosen([each for each in told if each["pool"] == pool], FROM_A_POOL)]
     kept = [line for line in told if not line["pool"] and has_room(line)] + best
-    return [Subject(line["subject"], "", main=line["main"], pool=line["pool"]) for line in kept]
+    return [Subject(line["subject"], "", line["model"], main=line["main"], pool=line["pool"]) for line in kept]
 
 
 def open_parts(lines: Sequence[Json], subjects: Sequence[Subject], sizes: Sizes, only: str) -> list[Part]:
     """What is searched; the other model only where it has headroom itself."""
-    without = {line["subject"] for line in lines if line["model"] == BASE and not has_room(line)}
+    without = {(line["model"], line["subject"]) for line in lines if not line["home"] and not has_room(line)}
     found = parts(subjects, sizes, only)
-    return [part for part in found if not (part.search.model == BASE and part.search.subject in without)]
+    return [part for part in found if (part.search.model, part.search.subject) not in without]
 
 
 def show(folder: Path, sizes: Sizes, only: str, machine: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from running import ASKED, DEV, SEARCHES, SETS, TEST, ExperimentDir
-from ways import ADAPTED, EXPERIMENTS, MODELS, WAYS, Ask, Search, Sizes, Subject, asks_front, parts
+from ways import EXPERIMENTS, MODELS, WAYS, Ask, Search, Sizes, Subject, asks_front, parts
 
 from poise.answers import same
 from poise.core import Kind
@@ -102,7 +102,7 @@ class Findings:
     def __init__(self, folder: Path, subjects: Sequence[Subject], sizes: Sizes, only: str = "") -> None:
         store = ExperimentDir(folder)
         self.sizes, self._parts = sizes, parts(subjects, sizes, only)
-        self._fronts = [each.name for each in subjects if each.main and asks_front(each.name, only)]
+        self._fronts = [each for each in subjects if asks_front(each, only)]
         self.searches = {part.search: found_in(folder, part.search) for part in parts(subjects, sizes)}
         self._sets = {(line["subject"], line["set"], line["seed"]): line for line in store.lines(SETS)}
         self._outcomes = dict[Ask, Outcomes]()
@@ -154,13 +154,13 @@ class Findings:
                 wanted[Ask(search.model, search.subject, DEV, prompt, search.seed)] = None
         return [ask for ask in wanted if ask not in self._outcomes]
 
-    def front(self, subject: str) -> list[Measured]:
+    def front(self, subject: Subject) -> list[Measured]:
         """By rising tokens, the prompts that none surely beats among all that the searches of the first seed judged on
         the same questions, at most so many; the shortest and the most accurate are among them."""
         archive, seen = Archive(), set[str]()
         for search, found in self.searches.items():
             first = search.seed == self.sizes.seeds[0] and WAYS[search.way].by is not By.GREATER
-            if found is None or not first or (search.model, search.subject) != (ADAPTED, subject):
+            if found is None or not first or (search.model, search.subject) != (subject.model, subject.name):
                 continue
             for one in found.judged:
                 if one.name not in seen:
@@ -188,9 +188,9 @@ class Findings:
         ]
         for subject in self._fronts:
             front = self.front(subject)
-            wanted += [Ask(ADAPTED, subject, TEST, one.name) for one in front]
+            wanted += [Ask(subject.model, subject.name, TEST, one.name) for one in front]
             if len(front) > 1:
-                wanted.append(Ask(ADAPTED, subject, TEST, front[0].name, draw=1))
+                wanted.append(Ask(subject.model, subject.name, TEST, front[0].name, draw=1))
         return list(dict.fromkeys(wanted))
 
 

@@ -148,7 +148,8 @@ class Work:
             made = self._optimizer(await self._engine(model), Search(model, name, "mixed", sizes.seeds[0]))
             draws = 2 if subject.pool else sizes.draws
             found = await made.aheadroom(sizes.initial, trainset=learn, rows=len(learn), draws=draws)
-            line = {"model": model, "subject": name, "main": subject.main, "pool": subject.pool} | _room(found)
+            line = {"model": model, "subject": name, "home": model == subject.model} | _room(found)
+            line |= {"main": subject.main, "pool": subject.pool}
             line["chance"] = chance(subject, self.task(name))
             self._store.append(HEADROOM, line)
             self._rooms[model, name] = line

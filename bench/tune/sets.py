@@ -1,9 +1,10 @@
 """The questions: which teach, which judge (DEV), and which are asked at the end (TEST).
 
-A family that generates has other questions for other seeds, so DEV is another one for each seed of a search. TEST is
-one set a task, of a seed of its own, without any question that was learnt from or judged by. A file has the rows that
-it has: TEST is the same for all seeds, and what is left is dealt out by the seed; where the rows are too few, TEST is
-smaller, and where it would be less than half of DEV, both share what is not learnt from.
+No question is in two sets, or twice in one. A family that generates has other questions for other seeds, so DEV is
+another one for each seed of a search. TEST is one set a task, of a seed of its own, without any question that was
+learnt from or judged by. A file has the rows that it has: TEST is the same for all seeds, and what is left is dealt out
+by the seed; where the rows are too few, TEST is smaller, and where it would be less than half of DEV, both share what
+is not learnt from.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def sets_of(subject: Subject, task: Task, sizes: Sizes, seed: int) -> Sets:
     """The same for the same seed."""
     if subject.endless:
         return _endless(task, sizes, seed)
-    rows = [item for item in task.items(_EVERY, TEST_SEED) if item.id not in subject.left_out]
+    every = [item for item in task.items(_EVERY, TEST_SEED) if item.id not in subject.left_out]
+    rows = list({item.question: item for item in every}.values())
     learn = min(sizes.learn, len(rows) // 4)
     dev, test = sizes.dev, sizes.test
     if learn + dev + test > len(rows):

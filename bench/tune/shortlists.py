@@ -11,6 +11,7 @@ from running import DEV, TEST
 from ways import BY_ACCURACY, Subject
 
 _QUARTERS = (0.25, 0.5, 0.75, 1.0)
+_OF_THESE = "Intervals and p are of the prompts that these searches found, on other questions; not of other searches."
 
 
 class Shortlists:
@@ -60,14 +61,17 @@ class Shortlists:
                 told += [share(joined(each)) for each in (first, last, shipped)]
                 rows.append([*told, points(gain.difference), f"{sum(one.shown for one in found)}/{len(found)}"])
         heads = ("task, way", "searches", "steps", "tokens", "n", "initial, %", "at the end, %", "shipped, %", "gain")
-        about = "Of DEV, seeds pooled. Shipped: the initial prompt unless the search showed a gain."
+        about = f"Of DEV, seeds pooled. Shipped: the initial prompt unless the search showed a gain. {_OF_THESE}"
         return table("E1: where each way ends", (*heads, "gains shown"), rows, about)
 
-    def curve(self, names: Sequence[str], way: str, tokens: float) -> tuple[Outcomes, list[str]] | None:
-        """DEV of the prompts that a way's searches held after so many tokens. None where one was not asked."""
+    def curve(
+        self, names: Sequence[str], way: str, tokens: float, seed: int | None = None
+    ) -> tuple[Outcomes, list[str]] | None:
+        """DEV of the prompts that a way's searches (those of a seed) held after so many tokens. None where one was not
+        asked."""
         outcomes, clusters = list[Outcomes](), list[str]()
         for one in self._all.of("E1"):
-            if one.search.subject in names and one.search.way == way:
+            if one.search.subject in names and one.search.way == way and seed in (None, one.search.seed):
                 told = self._all.dev(one, one.held(tokens))
                 if told is None:
                     return None
@@ -93,12 +97,21 @@ class Shortlists:
             for ours, theirs in (("gradient", "random"), ("gradient", "likelihood"), ("mixed", "random")):
                 found = self.against(names, ours, theirs, self._all.sizes.tokens)
                 if found:
-                    rows.append([f"{name}, {ours} : {theirs}", str(found.n), *tail(found)])
-        return table("E1: shortlists, DEV of the prompt at the end", ("task, ways", "n", *PAIRED), rows)
+                    by_seed = self.by_seed(names, ours, theirs, self._all.sizes.tokens)
+                    rows.append([f"{name}, {ours} : {theirs}", str(found.n), *tail(found), by_seed])
+        heads = ("task, ways", "n", *PAIRED, "points by seed")
+        return table("E1: shortlists, DEV of the prompt at the end", heads, rows, _OF_THESE)
 
-    def against(self, names: Sequence[str], ours: str, theirs: str, tokens: float) -> Pair | None:
+    def by_seed(self, names: Sequence[str], ours: str, theirs: str, tokens: float) -> str:
+        """The same for the searches of each seed: how much the outcome of a search varies."""
+        found = (self.against(names, ours, theirs, tokens, seed) for seed in self._all.sizes.seeds)
+        return ", ".join(f"{100 * each.difference.mean:+.1f}" for each in found if each)
+
+    def against(
+        self, names: Sequence[str], ours: str, theirs: str, tokens: float, seed: int | None = None
+    ) -> Pair | None:
         """Two ways on DEV, after so many tokens; of the searches that both have."""
-        first, second = (self.curve(names, way, tokens) for way in (ours, theirs))
+        first, second = (self.curve(names, way, tokens, seed) for way in (ours, theirs))
         if first is None or second is None or first[1] != second[1]:
             return None
         return pair(first[0], second[0], first[1])
@@ -122,9 +135,11 @@ class Shortlists:
             for tokens in self.faithful_budgets(subject.name):
                 found = self.against([subject.name], "mixed", "greater", tokens)
                 if found:
-                    rows.append([f"{subject.name}, {tokens:,.0f}", str(found.n), *tail(found)])
-        heads = ("task, tokens", "n", *PAIRED)
-        return table("E1: mixed against greater, DEV at equal tokens, from two steps of greater on", heads, rows)
+                    by_seed = self.by_seed([subject.name], "mixed", "greater", tokens)
+                    rows.append([f"{subject.name}, {tokens:,.0f}", str(found.n), *tail(found), by_seed])
+        heads = ("task, tokens", "n", *PAIRED, "points by seed")
+        title = "E1: mixed against greater, DEV at equal tokens, from two steps of greater on"
+        return table(title, heads, rows, _OF_THESE)
 
     def tested(self) -> str:
         """E1: TEST of what was shipped."""

@@ -8,7 +8,7 @@ from findings import Findings, choice, oracle
 from pairs import PAIRED, on_test, pair, quoted, ratio, share, table, tail
 from running import TEST, has_room
 from shortlists import Shortlists
-from ways import ADAPTED, MODELS, Subject
+from ways import MODELS, Subject
 
 from poise.records import Json
 
@@ -89,10 +89,10 @@ class Tables:
         """E4: the front, and a choice per question, beside the best single prompt."""
         rows = []
         for subject in self._subjects:
-            front = self._all.front(subject.name)
-            told = [self._all.test(ADAPTED, subject.name, one.name) for one in front]
+            front = self._all.front(subject)
+            told = [self._all.test(subject.model, subject.name, one.name) for one in front]
             known = [each for each in told if each is not None]
-            again = self._all.test(ADAPTED, subject.name, front[0].name, 1) if front else None
+            again = self._all.test(subject.model, subject.name, front[0].name, 1) if front else None
             if again is None or len(known) != len(front):
                 continue
             best = max(range(len(front)), key=lambda place: (front[place].accuracy, -front[place].cost))

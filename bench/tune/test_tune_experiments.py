@@ -33,12 +33,12 @@ from poise.tune.archive import Measured  # noqa: E402
 def test_the_plan_is_what_the_experiments_are():
     found = parts([*PROCEDURAL, Subject("gsm8k", ""), Subject("navigate", "", pool="bbh")], Sizes())
     of = {name: [part.search for part in found if part.experiment == name] for name in ("E1", "E2", "E3", "E5")}
-    assert len(of["E1"]) == 5 * 3 * 2 + 2 * 2
+    assert len(of["E1"]) == 5 * 3 * 2 + 2 * 3
     assert {one.way for one in of["E1"] if one.subject == "gsm8k"} == {"mixed", "random"}
     assert {(one.way, one.seed) for one in of["E2"]} == {("read-off", 0), ("stop-term", 0)}
     assert {one.model for one in of["E5"]} == {ADAPTED, BASE}
-    assert len({one.name for each in of.values() for one in each}) == 34 + 4 + 2 + 2  # E5 takes two of E1
-    assert [part.search.subject for part in parts(PROCEDURAL, Sizes(), "E3 default gsm")] == ["gsm_symbolic"]
+    assert len({one.name for each in of.values() for one in each}) == 36 + 4 + 2 + 2  # E5 takes two of E1
+    assert [part.search.subject for part in parts(PROCEDURAL, Sizes(), "E3 base prod")] == ["products"]
 
 
 def test_arms_differ_in_what_they_are_to_differ_in():
@@ -51,7 +51,7 @@ def test_arms_differ_in_what_they_are_to_differ_in():
 
 def test_costs_are_of_what_is_left_and_count_a_search_once():
     sizes = Sizes(tokens=1000, dev=10, test=10, reasoning=100)
-    one = next(part for part in parts(PROCEDURAL, sizes) if part.label == "E1 default gsm_symbolic mixed 0")
+    one = next(part for part in parts(PROCEDURAL, sizes) if part.label == "E1 base products mixed 0")
     told = costs([one, replace(one, experiment="E5")], sizes, 4)
     assert [(each.name, each.tokens) for each in told] == [
         ("headroom", 300),
@@ -124,7 +124,16 @@ def test_folders_of_data_are_read(tmp_path):
 
 def line(name, greedy, chance, room=True, pool="bbh", low=None):
     greedy = {"mean": greedy, "low": greedy - 0.1 if low is None else low, "high": 1.0}
-    told = {"model": ADAPTED, "subject": name, "main": False, "pool": pool, "rows": 9, "draws": 2, "told": ""}
+    told = {
+        "model": ADAPTED,
+        "subject": name,
+        "home": True,
+        "main": False,
+        "pool": pool,
+        "rows": 9,
+        "draws": 2,
+        "told": "",
+    }
     return told | {"greedy": greedy, "single": greedy, "passed": greedy, "chance": chance, "room": room}
 
 
@@ -302,9 +311,9 @@ def knowing():
 
 def tasks(folder):
     folder.mkdir()
-    rows = [(f"{k % 9 + 1}?", str(k % 9 + 1)) for k in range(40)]
+    rows = [(f"{k % 9 + 1}{(1 + k // 9) * chr(63)}", str(k % 9 + 1)) for k in range(40)]
     digits = Subject("digits", str(_file(folder / "digits.jsonl", rows)), main=True)
-    yes = _file(folder / "yes.jsonl", [(f"{k % 9 + 1}?", "Yes" if k % 3 else "No") for k in range(24)])
+    yes = _file(folder / "yes.jsonl", [(f"{k % 9 + 1}{(1 + k // 9) * chr(63)}", "Yes" if k % 3 else "No") for k in range(24)])
     return [digits, Subject("yes", str(yes), pool="bbh")]
 
 
