@@ -311,9 +311,10 @@ def knowing():
 
 def tasks(folder):
     folder.mkdir()
-    rows = [(f"{k % 9 + 1}{(1 + k // 9) * chr(63)}", str(k % 9 + 1)) for k in range(40)]
+    asked = [f"{k % 9 + 1}{'?' * (1 + k // 9)}" for k in range(40)]
+    rows = [(question, question[0]) for question in asked]
     digits = Subject("digits", str(_file(folder / "digits.jsonl", rows)), main=True)
-    yes = _file(folder / "yes.jsonl", [(f"{k % 9 + 1}{(1 + k // 9) * chr(63)}", "Yes" if k % 3 else "No") for k in range(24)])
+    yes = _file(folder / "yes.jsonl", [(asked[k], "Yes" if k % 3 else "No") for k in range(24)])
     return [digits, Subject("yes", str(yes), pool="bbh")]
 
 
