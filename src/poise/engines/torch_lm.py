@@ -17,6 +17,7 @@ from poise.seams import Stream
 
 SLOTS, CONTEXT = 64, 1024
 CACHE_BYTES = 8 << 30  # as many slots as their caches fit in, if no number is asked for
+_BEFORE = 4  # tokens of a character at most: what is said of the next one depends on no more
 
 
 class TorchLM:
@@ -136,11 +137,13 @@ class TorchLM:
             return Gangs(self._model, self.slots, self.context)
         return Rows(self._llama, self.slots, self.context)
 
-    def _words(self) -> Any:
-        """An incremental detokeniser: token id -> the text it completes."""
+    def _words(self, before: Sequence[int]) -> Any:
+        """An incremental detokeniser: token id -> the text it completes. `before`: of a text that is gone on with; a
+        SentencePiece tokenizer drops the space before the first word of any text."""
         from tokenizers.decoders import DecodeStream
 
-        stream, backend = DecodeStream(skip_special_tokens=True), self._tokenizer.backend_tokenizer
+        stream = DecodeStream(ids=list(before[-_BEFORE:]), skip_special_tokens=True)
+        backend = self._tokenizer.backend_tokenizer
         return lambda token: stream.step(backend, token) or ""
 
 

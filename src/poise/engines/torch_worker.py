@@ -119,11 +119,14 @@ def joined(read: Sequence[Read]) -> Read:
     return torch.cat([logits for logits, _ in read]), states
 
 
+Words: TypeAlias = Callable[[Sequence[int]], Any]
+
+
 class Worker:
     """See the module. `make` makes the decoder, in the thread, at the first call; `words_of` makes an incremental
-    detokeniser; `ends`: token ids that end a text."""
+    detokeniser, told what it goes on from; `ends`: token ids that end a text."""
 
-    def __init__(self, make: Callable[[], Decoder], words_of: Callable[[], Any], ends: frozenset[int]) -> None:
+    def __init__(self, make: Callable[[], Decoder], words_of: Words, ends: frozenset[int]) -> None:
         self._make, self._words_of, self._ends = make, words_of, ends
         self._ready = threading.Condition()
         self._waiting: collections.deque[Call] = collections.deque()
@@ -246,7 +249,8 @@ class Worker:
     def _draw(self, call: Call, index: int) -> Draw:
         from poise.models.sampling import Dice, seed_of
 
-        return Draw(call, index, Dice(seed_of(call.sampling.seed, index)), self._words_of())
+        words = self._words_of(call.tokens if call.goes_on else ())
+        return Draw(call, index, Dice(seed_of(call.sampling.seed, index)), words)
 
     def _step(self, decoder: Decoder, mail: Mail, fresh: Sequence[Read]) -> None:
         """A token more for every draw, the first for those that are `fresh`: all at once, so that what is done for many

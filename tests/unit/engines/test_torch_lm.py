@@ -4,7 +4,9 @@ import threading
 
 import pytest
 import torch
-from tiny_lm import dense, gpt2, llama
+from tiny_lm import TEMPLATE, dense, gpt2, llama
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from poise.core import Ability, Finish, Message, Request, Role, Sampling
 from poise.costs import Card
@@ -42,6 +44,27 @@ async def engine(request):
 async def test_the_laws_hold(engine):
     assert {Ability.WHITE_BOX, Ability.SEEDS, Ability.CONTINUES} <= engine.can
     await check_engine(engine)
+
+
+async def test_words_of_a_text_that_is_gone_on_with_keep_their_space():
+    """A SentencePiece tokenizer says a word with the space before it, and drops that before the first word of a text:
+    which the first word of a draw is not where an assistant's text is gone on with."""
+    words = {word: place for place, word in enumerate(("<s>", "</s>", "<unk>", "\n", *(f"▁w{k}" for k in range(60))))}
+    made = Tokenizer(models.WordLevel(words, "<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Metaspace()])
+    made.decoder = decoders.Metaspace()
+    made.add_special_tokens(["<s>", "</s>"])
+    spoken = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", unk_token="<unk>", chat_template=TEMPLATE)
+    engine = TorchLM(dense(llama(vocab_size=len(words)), spoken), slots=2, context=64)
+    try:
+        [fresh] = await drafts(engine, Sampling(max_tokens=6, seed=1))
+        assert fresh.text.startswith("w")
+        said = (*MESSAGES, Message(Role.ASSISTANT, "w1 w2"))
+        [more] = await drafts(engine, Sampling(max_tokens=6, seed=1), messages=said)
+        assert more.text.startswith(" w")
+        assert spoken.decode(spoken("w1 w2").input_ids + list(more.token_ids)) == f"w1 w2{more.text}"
+    finally:
+        await engine.aclose()
 
 
 async def test_a_draw_is_the_same_alone_and_among_others(engine):
