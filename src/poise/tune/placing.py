@@ -50,10 +50,11 @@ def placed(tokenizer: Any, question: str, prompt: str) -> Placed:
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": f"{question}{BETWEEN}{prompt}"}], tokenize=False, add_generation_prompt=True
     )
-    start = text.rfind(prompt)
+    asked = f"{question.lstrip()}{BETWEEN}{prompt}"  # some templates strip what is asked
+    start = text.rfind(asked)
     if not prompt.strip() or start < 0:
         raise ConfigError("prompt", prompt, "text that the chat template leaves as it is")
-    parts = prompt, text[start + len(prompt) :]
+    parts = prompt, text[start + len(asked) :]
     own, behind = (tuple(tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
     place = len(whole) - len(own) - len(behind)
     if [*own, *behind] != whole[place:]:

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_lm import tokenizer
+from tiny_lm import TEMPLATE, tokenizer
 
 from poise.errors import ConfigError
 from poise.models.turns import prompt_ids
@@ -34,6 +34,17 @@ def test_a_prompt_that_stands_in_the_question_too_is_found_at_the_end():
     words = tokenizer()
     found = placed(words, "Think first. What?", "Think first.")
     assert words.decode(found.before).endswith("Think first. What?\n")
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, "{{ messages[0]['content'] }}</s>\n<|assistant|>\n"])
+@pytest.mark.parametrize("prompt", ["assistant", "<|assistant|>", "s"])
+def test_a_prompt_that_stands_in_the_header_of_a_turn_too_is_found_behind_the_question(template, prompt):
+    words = tokenizer()
+    words.chat_template = template
+    found = placed(words, "3?", prompt)
+    assert words.decode(found.before).endswith("3?\n")
+    assert words.decode(found.prompt) == prompt
+    assert words.decode(found.behind).startswith("</s>\n")
 
 
 def test_a_row_is_the_turn_and_what_follows():
