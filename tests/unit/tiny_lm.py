@@ -30,6 +30,36 @@ def tokenizer(*merges: tuple[str, str]) -> Any:
     )
 
 
+INST = "{% for message in messages %}{{ '<s>[INST] ' + message['content'] | trim + ' [/INST]' }}{% endfor %}"
+"""As Llama 2 has it: no line of its own for the model's turn."""
+SPACED = ("normalizer", "first", "always")
+"""How tokenizers of SentencePiece's kind put a space before the first word: Llama 2's of each part between special
+tokens, and that of Metaspace, of the text alone or of each part."""
+
+
+def metaspace(how: str, template: str = TEMPLATE) -> Any:
+    """Words with their space in front as tokens, as SentencePiece makes them: 0 opens a turn, 1 ends it, then bytes,
+    letters, and a few merges."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    merges = [("T", "h"), ("i", "n"), ("Th", "in"), ("Thin", "k"), ("▁", "Think"), ("▁", "f"), ("S", "o"), ("▁", "So")]
+    merges += [("▁", digit) for digit in "123456789"]
+    names = ["<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *map(chr, range(33, 127))]
+    words = {name: place for place, name in enumerate([*names, *map("".join, merges)])}
+    made = Tokenizer(models.BPE(words, merges, byte_fallback=True))
+    if how == "normalizer":
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=how, split=False)
+    spaces = decoders.Replace("▁", " ")
+    made.decoder = decoders.Sequence([spaces, decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in ("<s>", "</s>")])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=template
+    )
+
+
 def llama(seed: int = 0, **changes: Any) -> Any:
     """A random Llama of two layers, float32, grouped keys."""
     import torch

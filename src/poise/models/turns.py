@@ -8,13 +8,18 @@ from typing import Any
 from poise.core import Prompt, Role
 
 
-def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """Messages as tokens, the assistant's turn opened; a last assistant message is a prefix, kept as it is."""
+def prompt_text(tokenizer: Any, prompt: Prompt) -> str:
+    """Messages as one text, the assistant's turn opened; a last assistant message is a prefix, kept as it is."""
     prefix = prompt[-1].text if prompt[-1].role is Role.ASSISTANT else ""
     turns = prompt[:-1] if prompt[-1].role is Role.ASSISTANT else prompt
     messages = [{"role": turn.role.value, "content": turn.text} for turn in turns]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer(text + prefix, add_special_tokens=False).input_ids
+    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text + prefix
+
+
+def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """The same as tokens."""
+    ids: list[int] = tokenizer(prompt_text(tokenizer, prompt), add_special_tokens=False).input_ids
     return ids
 
 

@@ -15,7 +15,7 @@ from poise.tune import stops
 from poise.tune.budget import Spent
 from poise.tune.generate import Generated, answered, generated
 from poise.tune.labels import Label, label
-from poise.tune.placing import Placed, messages, placed
+from poise.tune.placing import Placed, messages, placed, said
 from poise.tune.rows import LossTerms, Row
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Asking:
         self._shortest = min(self.items, key=lambda item: len(item.question))
         self._relaxed, self._terms = Relaxed(engine.model(), terms), terms
         self._places: int | None = getattr(engine.model().config, "max_position_embeddings", None)
-        self.proposer = Proposer(engine.model(), survives(self.tokenizer))
+        self.proposer = Proposer(engine.model(), survives(self.tokenizer, self._shortest.question))
 
     @property
     def reads_off(self) -> bool:
@@ -63,8 +63,7 @@ class Asking:
 
     def text(self, ids: Sequence[int]) -> str:
         """A prompt's tokens as it is kept."""
-        told: str = self.tokenizer.decode(list(ids))
-        return told.strip()
+        return said(self.tokenizer, ids).strip()
 
     def stands(self, prompt: str) -> bool:
         """Whether `ids` gives tokens for a prompt."""
@@ -75,13 +74,16 @@ class Asking:
         return True
 
     def parts(self, items: Sequence[Item], prompt: str) -> list[tuple[Item, Placed]]:
-        """The prompt behind each question; questions behind which it cannot be told apart are left out."""
-        found = []
+        """The prompt behind each question; questions behind which it cannot be told apart, or is read as other tokens,
+        are left out."""
+        found, ids = [], self.ids(prompt)
         for item in items:
             try:
-                found.append((item, placed(self.tokenizer, item.question, prompt)))
+                part = placed(self.tokenizer, item.question, prompt)
             except ConfigError:
                 continue
+            if part.prompt == ids:
+                found.append((item, part))
         return found
 
     def some(self, count: int, prompt: str, dice: random.Random) -> list[tuple[Item, Placed]]:

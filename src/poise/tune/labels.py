@@ -11,6 +11,8 @@ from poise.core import Kind, Request
 from poise.errors import ConfigError
 from poise.evals.rows import Item
 
+_BEFORE = "a"  # what the text that asks stands behind here
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -40,7 +42,10 @@ def closing(item: Item) -> str:
 
 
 def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    return tuple(tokenizer(text, add_special_tokens=False).input_ids)
+    """Of a text that goes on from another: many tokenizers put a space before the first word of all. Nothing where it
+    grows together with what is before it."""
+    before, both = (tokenizer(each, add_special_tokens=False).input_ids for each in (_BEFORE, _BEFORE + text))
+    return tuple(both[len(before) :]) if both[: len(before)] == before else ()
 
 
 def _read(tokenizer: Any, ids: tuple[int, ...]) -> str:

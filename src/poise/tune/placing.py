@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +10,7 @@ from typing import Any
 
 from poise.core import Message, Role
 from poise.errors import ConfigError
-from poise.models.turns import prompt_ids
+from poise.models.turns import prompt_text
 from poise.tune.labels import Label
 from poise.tune.rows import Row
 
@@ -43,30 +44,32 @@ def messages(question: str, prompt: str) -> tuple[Message, ...]:
 
 
 def placed(tokenizer: Any, question: str, prompt: str) -> Placed:
-    """The turn taken apart. Raises ConfigError where the prompt and what is behind it, read by themselves, are not how
-    the whole ends: a prompt must begin and end where tokens do. What is before it is left as the whole reads it: of two
-    line breaks (a question may end with one) the second is a token of its own only where a word follows."""
-    whole = prompt_ids(tokenizer, messages(question, prompt))
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": f"{question}{BETWEEN}{prompt}"}], tokenize=False, add_generation_prompt=True
-    )
+    """The turn taken apart, by where its tokens stand in its text: read by itself, a part of it may be other tokens, as
+    many tokenizers put a space before the first word of all. Raises ConfigError where the tokens of the prompt are not
+    its text again: it must begin and end where tokens do."""
+    text = prompt_text(tokenizer, messages(question, prompt))
     asked = f"{question.lstrip()}{BETWEEN}{prompt}"  # some templates strip what is asked
     start = text.rfind(asked)
     if not prompt.strip() or start < 0:
         raise ConfigError("prompt", prompt, "text that the chat template leaves as it is")
-    parts = prompt, text[start + len(asked) :]
-    own, behind = (tuple(tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
-    place = len(whole) - len(own) - len(behind)
-    if [*own, *behind] != whole[place:]:
+    read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids, starts = tuple(read.input_ids), [place for place, _ in read.offset_mapping]
+    end = start + len(asked)
+    first, last = bisect_left(starts, end - len(prompt)), bisect_left(starts, end)
+    found = Placed(ids[:first], ids[first:last], ids[last:])
+    if said(tokenizer, found.prompt) != prompt:
         raise ConfigError("prompt", prompt, "text that begins and ends where tokens do, behind a line break")
-    return Placed(tuple(whole[:place]), own, behind)
+    return found
+
+
+def said(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of tokens, as it is."""
+    text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text
 
 
 def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     """The text of each token; joined they are the text of all. A character of several tokens stands with the last."""
-    texts = [
-        tokenizer.decode(list(ids[:end]), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        for end in range(len(ids) + 1)
-    ]
+    texts = [said(tokenizer, ids[:end]) for end in range(len(ids) + 1)]
     ends = [len(text.rstrip("\ufffd")) for text in texts[:-1]] + [len(texts[-1])]
     return [texts[-1][start:end] for start, end in pairwise(ends)]

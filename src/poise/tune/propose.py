@@ -8,6 +8,7 @@ from typing import Any
 
 from poise.errors import ConfigError
 from poise.tune.branches import branches, keeps
+from poise.tune.placing import placed, said
 
 POOL = 32
 """Tokens likely from the left that are looked at from the right."""
@@ -86,9 +87,9 @@ class Proposer:
         return self._safe([*prompt[:place], token, *prompt[place + 1 :]])
 
 
-def survives(tokenizer: Any) -> Callable[[Sequence[int]], bool]:
-    """Whether ids come back the same when they are written as text and read again, and none of them is a token that
-    means something to the model's turns: the end of one is likely behind every prompt."""
+def survives(tokenizer: Any, question: str = "?") -> Callable[[Sequence[int]], bool]:
+    """Whether ids come back the same when they are written as a prompt and read again behind a question, and none of
+    them is a token that means something to the model's turns: the end of one is likely behind every prompt."""
     control = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special} | {
         *tokenizer.all_special_ids
     }
@@ -96,8 +97,9 @@ def survives(tokenizer: Any) -> Callable[[Sequence[int]], bool]:
     def same(ids: Sequence[int]) -> bool:
         if not control.isdisjoint(ids):
             return False
-        text = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        back: list[int] = tokenizer(text, add_special_tokens=False).input_ids
-        return back == list(ids)
+        try:
+            return placed(tokenizer, question, said(tokenizer, ids).strip()).prompt == tuple(ids)
+        except ConfigError:
+            return False
 
     return same

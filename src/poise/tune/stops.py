@@ -13,8 +13,10 @@ from typing import Any
 
 from poise.core import Message, Prompt, Role, Sampling
 from poise.evals.rows import Item
+from poise.models.turns import prompt_ids
 from poise.tune.generate import Asked, Generated
 from poise.tune.labels import closing
+from poise.tune.placing import said
 
 MOST_ENDS = 8
 """Step ends of one text that are looked at: all, or so many evenly spread and the last."""
@@ -69,12 +71,24 @@ def read_offs(
     for row, (item, turn, each) in enumerate(zip(items, turns, told, strict=True)):
         if each.failure or not each.ids or not (each.right or each.tokens >= most_tokens):
             continue
-        texts = [tokenizer.decode(list(each.ids[:length])) for length in range(1, len(each.ids) + 1)]
+        texts = [said(tokenizer, each.ids[:length]) for length in range(1, len(each.ids) + 1)]
+        space = _lost(tokenizer, turn, each.ids[0], texts[-1])
         for length in spread(step_ends(texts)):
             lead = closing(item)
-            prompt = (*turn, Message(Role.ASSISTANT, texts[length - 1] + lead))
+            prompt = (*turn, Message(Role.ASSISTANT, space + texts[length - 1] + lead))
             found.append(ReadOff(row, length, Asked(item, prompt, lead)))
     return found
+
+
+def _lost(tokenizer: Any, turn: Prompt, first: int, text: str) -> str:
+    """The space that an answer began with and its text does not tell, as with many tokenizers: it is there where the
+    `first` token is read again with it only."""
+    wanted = [*prompt_ids(tokenizer, turn), first]
+    for space in ("", " "):
+        read = prompt_ids(tokenizer, (*turn, Message(Role.ASSISTANT, space + text)))
+        if read[: len(wanted)] == wanted:
+            return space
+    return ""
 
 
 def stops(rows: int, asked: Sequence[ReadOff], told: Sequence[Generated], token: int) -> list[tuple[int, int] | None]:

@@ -1,7 +1,7 @@
 """Answers as tokens: apart from what asks for them, or refused by name."""
 
 import pytest
-from tiny_lm import tokenizer
+from tiny_lm import SPACED, metaspace, tokenizer
 
 from poise.core import Kind
 from poise.errors import ConfigError
@@ -36,6 +36,17 @@ def test_the_two_together_are_the_text(truth, kind, asked, answer):
     assert words.decode(found.asked) == asked
     assert words.decode(found.answer) == answer
     assert words(asked + answer, add_special_tokens=False).input_ids == [*found.asked, *found.answer]
+
+
+@pytest.mark.parametrize("how", SPACED)
+@pytest.mark.parametrize(("truth", "kind"), [("42", Kind.NUMBER), ("Think", Kind.TEXT), ("(B)", Kind.CHOICE)])
+def test_what_goes_on_from_a_text_begins_without_a_space_of_its_own(how, truth, kind):
+    words = metaspace(how)
+    found = label(words, item(truth, kind))
+    ahead = words("So 7.", add_special_tokens=False).input_ids
+    text = f"So 7.\n\nThe answer is{' (B' if kind is Kind.CHOICE else f' {truth}'}"
+    assert words(text, add_special_tokens=False).input_ids == [*ahead, *found.asked, *found.answer]
+    assert words.convert_ids_to_tokens(found.asked)[:3] == ["<0x0A>", "<0x0A>", "Th"]
 
 
 def test_an_answer_that_grows_together_with_its_question_is_refused_by_name():

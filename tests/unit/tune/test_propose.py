@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from tiny_lm import llama, tokenizer
+from tiny_lm import SPACED, llama, metaspace, tokenizer
 
 from poise.errors import ConfigError
+from poise.tune.placing import placed
 from poise.tune.propose import Proposer, survives
 
 BEFORES = ((0, 5, 9, 77), (0, 200, 3), (0, 7))
@@ -78,6 +79,29 @@ def test_what_means_something_to_the_turns_is_never_proposed(model):
     for control in ("<s>", "</s>", "<tool>"):
         assert not survives(words)([*ids, *words(control, add_special_tokens=False).input_ids])
     assert survives(words)(ids)
+
+
+@pytest.mark.parametrize("how", SPACED)
+def test_what_survives_is_read_where_a_prompt_stands(how):
+    """Behind a line break, where no space is put before the first word."""
+    words = metaspace(how)
+    safe, own = survives(words), placed(words, "3?", "Think first.").prompt
+    spaced, so, plain = words.convert_tokens_to_ids(["▁Think", "▁So", "So"])
+    assert safe(own)
+    assert safe((plain, *own[1:]))
+    assert not safe((so, *own[1:]))
+    assert safe((own[0], so, *own[2:]))
+    assert not safe((spaced, *own[1:]))
+
+
+def test_a_prompt_does_not_begin_with_a_space():
+    """What is kept is stripped, so its first token would be another."""
+    words = tokenizer()
+    ids = words("Go on", add_special_tokens=False).input_ids
+    space = words(" ", add_special_tokens=False).input_ids
+    assert survives(words)([*ids, *space, *ids])
+    assert not survives(words)([*space, *ids])
+    assert not survives(words)([*ids, *space])
 
 
 def test_the_place_behind_the_last_token_has_no_token_of_its_own(model):

@@ -3,7 +3,9 @@
 import dataclasses
 
 import pytest
+from tiny_lm import INST, SPACED, dense, llama, metaspace
 
+from poise.engines.torch_lm import TorchLM
 from poise.errors import ConfigError
 from poise.tune.lengths import Shorter
 from poise.tune.phrases import Phrases
@@ -39,6 +41,23 @@ async def test_the_same_seed_takes_the_same_step(engine, task):
     assert one == again
     other = await stepper(engine, task, seed=1).step(1, PROMPT, 4)
     assert other.tried != one.tried
+
+
+@pytest.mark.parametrize("how", SPACED)
+@pytest.mark.parametrize("by", [By.MIXED, By.GREATER])
+async def test_edits_are_of_the_tokens_that_the_prompt_has_in_its_turn(task, how, by):
+    """With a tokenizer that puts a space before the first word of a text."""
+    words = metaspace(how, INST)
+    engine = TorchLM(dense(llama(vocab_size=len(words)), words), slots=16, context=256)
+    steps = stepper(engine, task, dataclasses.replace(SETTINGS, by=by))
+    ids = steps._asking.ids("Think it over.")
+    assert len(ids) == len(words("Think it over.", add_special_tokens=False).input_ids)
+    for place in (0, 1, 4):
+        tried = (await steps.step(1, "Think it over.", place)).tried
+        swaps = [each for each in tried if each.edit.kind is Kind.SWAP and each.prompt != "Think it over."]
+        assert swaps
+        assert all(steps._asking.ids(each.prompt) == each.edit.of(ids) for each in swaps)
+    await engine.aclose()
 
 
 async def test_controls_take_no_gradient(engine, task):

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_lm import tokenizer
+from tiny_lm import INST, SPACED, TEMPLATE, metaspace, tokenizer
 
 from poise.core import Kind, Role
 from poise.evals.rows import Item
+from poise.models.turns import prompt_ids
 from poise.tune.generate import Generated
 from poise.tune.placing import messages
 from poise.tune.stops import MOST_ENDS, earliest, read_offs, spread, step_ends, stops
@@ -82,6 +83,18 @@ def test_answers_are_asked_for_at_every_end_of_what_is_right_or_was_cut():
     assert last.text == "3 + 4 = 7.\n\nThe answer is"
     assert found[0].asked.lead == "\n\nThe answer is"
     assert asked(told("")) == []
+
+
+@pytest.mark.parametrize("how", SPACED)
+@pytest.mark.parametrize("template", [TEMPLATE, INST], ids=["turns", "inst"])
+@pytest.mark.parametrize("begin", ["So", "▁So"])
+def test_what_is_asked_goes_on_from_the_tokens_that_were_said(how, template, begin):
+    """A space that the first of them has is told by no text of theirs."""
+    words = metaspace(how, template)
+    ids = tuple(words.convert_tokens_to_ids([begin, "▁7", "."]))
+    turn = messages(ITEM.question, "Think.")
+    (found,) = read_offs(words, [ITEM], [turn], [Generated("sums/1", "So 7.", ids, 4, right=True)], 100)
+    assert prompt_ids(words, found.asked.prompt)[: len(prompt_ids(words, turn)) + 3] == [*prompt_ids(words, turn), *ids]
 
 
 def test_many_ends_are_thinned():
