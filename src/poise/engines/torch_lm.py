@@ -58,7 +58,8 @@ class TorchLM:
         self.slots = slots or _slots(loaded.card, self.context)
         self.card: Card = replace(loaded.card, context=self.context)
         self.can = frozenset({Ability.CONTINUES, Ability.LOGPROBS, Ability.SEEDS, Ability.N_SAMPLES, Ability.WHITE_BOX})
-        self._worker = self._thread(_ends(loaded))
+        self.ends = _ends(loaded)
+        self._worker = self._thread(self.ends)
 
     def model(self) -> Any:
         """The `transformers` model itself, adapter merged."""

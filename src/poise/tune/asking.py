@@ -43,13 +43,14 @@ class Asking:
         self._labels = {item.id: label(self.tokenizer, item) for item in items} if slopes else dict[str, Label]()
         self._shortest = min(self.items, key=lambda item: len(item.question))
         self._relaxed, self._terms = Relaxed(engine.model(), terms), terms
+        self._ends = tuple(sorted(engine.ends))
         self._places: int | None = getattr(engine.model().config, "max_position_embeddings", None)
         self.proposer = Proposer(engine.model(), survives(self.tokenizer, self._shortest.question))
 
     @property
     def reads_off(self) -> bool:
         """Whether answers are read off at step ends, for the stop term of the loss."""
-        return bool(self._labels) and self._terms.stop_weight > 0
+        return bool(self._labels and self._ends) and self._terms.stop_weight > 0
 
     def ids(self, prompt: str) -> tuple[int, ...]:
         """A prompt's tokens. Raises ConfigError for one that cannot be taken apart in its turn, or that leaves no
@@ -105,13 +106,13 @@ class Asking:
         """The questions whose answers came, as what a gradient is taken of; with the stops of their reasoning, read off
         at its step ends, where the loss has that term."""
         items = [item for item, _ in parts]
-        ends: list[tuple[int, int] | None] = [None] * len(parts)
+        ends: list[tuple[int, tuple[int, ...]] | None] = [None] * len(parts)
         if self.reads_off:
             turns = [messages(item.question, prompt) for item in items]
             asked = stops.read_offs(self.tokenizer, items, turns, told, self._sampling.max_tokens)
             read = await answered(self._engine, self._task, [each.asked for each in asked], stops.READ_OFF, 0)
             spent.add(calls=len(read), tokens=sum(each.tokens for each in read))
-            ends = stops.stops(len(parts), asked, read, self.tokenizer.eos_token_id)
+            ends = stops.stops(len(parts), asked, read, self._ends)
         found = [
             part.row(each.ids, self._labels[item.id], end)
             for (item, part), each, end in zip(parts, told, ends, strict=True)

@@ -31,9 +31,9 @@ class Placed:
         """The turn."""
         return (*self.before, *self.prompt, *self.behind)
 
-    def row(self, reasoning: tuple[int, ...], label: Label, stop: tuple[int, int] | None = None) -> Row:
+    def row(self, reasoning: tuple[int, ...], label: Label, stop: tuple[int, tuple[int, ...]] | None = None) -> Row:
         """The turn, reasoning that the model gave, the text that asks for the answer, and the answer. `stop`: the
-        length of the reasoning at which it could have ended, and the token that would have ended it."""
+        length of the reasoning at which it could have ended, and the tokens any of which would have ended it."""
         ending = None if stop is None else (len(self.behind) + stop[0], stop[1])
         return Row(self.before, (*self.behind, *reasoning, *label.asked), label.answer, ending)
 

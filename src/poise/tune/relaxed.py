@@ -86,9 +86,9 @@ class Relaxed:
             total = told.sum() - told[place] + relaxed
             loss = loss - self._terms.prompt_weight * total / len(prompt)
         if self._terms.stop_weight and row.stop:
-            length, token = row.stop
-            ending = torch.log_softmax(self._logits(states[end + length - 1 : end + length]), -1)[0, token]
-            loss = loss - self._terms.stop_weight * ending
+            length, tokens = row.stop
+            ending = torch.log_softmax(self._logits(states[end + length - 1 : end + length]), -1)[0, list(tokens)]
+            loss = loss - self._terms.stop_weight * ending.logsumexp(0)
         return loss
 
     def _logits(self, states: Tensor) -> Tensor:

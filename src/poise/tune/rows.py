@@ -11,12 +11,12 @@ from poise.errors import ConfigError
 class Row:
     """One question as token ids: what stands `before` the prompt, what stands `behind` it (the rest of the turn, the
     reasoning that was generated, and the text that asks for the answer), and the `answer`. `stop`: the length of
-    `behind` at which the reasoning could have ended, and the token that would have ended it; None: nowhere."""
+    `behind` at which the reasoning could have ended, and the tokens any of which would have ended it; None: nowhere."""
 
     before: tuple[int, ...]
     behind: tuple[int, ...]
     answer: tuple[int, ...]
-    stop: tuple[int, int] | None = None
+    stop: tuple[int, tuple[int, ...]] | None = None
 
     @property
     def tokens(self) -> int:

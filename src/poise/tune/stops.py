@@ -91,11 +91,13 @@ def _lost(tokenizer: Any, turn: Prompt, first: int, text: str) -> str:
     return ""
 
 
-def stops(rows: int, asked: Sequence[ReadOff], told: Sequence[Generated], token: int) -> list[tuple[int, int] | None]:
-    """Of each row the length at which its text could have ended, with the token that ends it; None: nowhere."""
-    found: list[tuple[int, int] | None] = []
+def stops(
+    rows: int, asked: Sequence[ReadOff], told: Sequence[Generated], tokens: tuple[int, ...]
+) -> list[tuple[int, tuple[int, ...]] | None]:
+    """Of each row the length at which its text could have ended, with the tokens that end one; None: nowhere."""
+    found: list[tuple[int, tuple[int, ...]] | None] = []
     for row in range(rows):
         own = [(each.length, answer.right) for each, answer in zip(asked, told, strict=True) if each.row == row]
         place = earliest([right for _, right in own])
-        found.append(None if place is None else (own[place][0], token))
+        found.append(None if place is None else (own[place][0], tokens))
     return found

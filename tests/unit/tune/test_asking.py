@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from tiny_lm import dense, tokenizer
+from tiny_lm import dense, llama, tokenizer
 
 from poise.core import Sampling
 from poise.engines.torch_lm import TorchLM
@@ -99,8 +99,23 @@ async def test_a_stop_that_is_found_stands_in_the_row(planted_engine, planted_ta
     told = await made.answers(made.items, prompt, 0, spent)
     assert all(each.right for each in told)
     rows = await made.rows(parts, prompt, told, spent)
-    ends = planted_engine.tokenizer().eos_token_id
+    ends = (planted_engine.tokenizer().eos_token_id,)
     for row, (_, part), each in zip(rows, parts, told, strict=True):
-        length, token = row.stop
-        assert token == ends
+        length, tokens = row.stop
+        assert tokens == ends
         assert len(part.behind) < length <= len(part.behind) + len(each.ids)
+
+
+async def test_reasoning_ends_with_any_token_that_ends_a_draw(task, monkeypatch):
+    """Some models end their turns with another token than the tokenizer's: their generation settings tell it."""
+    monkeypatch.setattr(type(task), "grade", lambda self, item, read: True)
+    model = llama()
+    model.generation_config.eos_token_id = [3, 1]
+    engine = TorchLM(dense(model), slots=16, context=256)
+    made = asking(engine, task, LossTerms.shorter())
+    parts = made.parts(made.items[:2], PROMPT)
+    ids = tuple(tokenizer()("1. 2.", add_special_tokens=False).input_ids)
+    told = [Generated(item.id, "1. 2.", ids, len(ids), right=True) for item, _ in parts]
+    rows = await made.rows(parts, PROMPT, told, Spent())
+    await engine.aclose()
+    assert [row.stop for row in rows] == [(len(part.behind) + 2, (1, 3)) for _, part in parts]

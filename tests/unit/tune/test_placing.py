@@ -105,8 +105,8 @@ def test_a_row_is_the_turn_and_what_follows():
 
 def test_a_stop_is_counted_from_the_prompt():
     found = placed(tokenizer(), "3?", "Go.")
-    row = found.row((40, 41), Label((50,), (60,)), (1, 7))
-    assert row.stop == (len(found.behind) + 1, 7)
+    row = found.row((40, 41), Label((50,), (60,)), (1, (7, 9)))
+    assert row.stop == (len(found.behind) + 1, (7, 9))
     assert row.behind[: row.stop[0]] == (*found.behind, 40)
 
 

@@ -9,8 +9,8 @@ from poise.tune.relaxed import Relaxed
 from poise.tune.rows import LossTerms, Row
 
 ROWS = (
-    Row((0, 5, 9, 77), (41, 9, 130, 12, 7), (55, 60), (3, 1)),
-    Row((0, 200), (3, 18, 99), (61,), (1, 1)),
+    Row((0, 5, 9, 77), (41, 9, 130, 12, 7), (55, 60), (3, (1, 90, 7))),
+    Row((0, 200), (3, 18, 99), (61,), (1, (1,))),
 )
 PROMPT, CANDIDATES = (30, 31, 32, 33), (32, 40, 50, 60, 70)
 EVERYTHING = LossTerms(0.5, 0.3, 0.2)
@@ -71,7 +71,7 @@ def test_the_loss_is_the_sum_of_its_terms(model):
     answer = -sum(hot[first - 1 + k, token] for k, token in enumerate(row.answer)) / len(row.answer)
     plain = torch.log_softmax(logits, -1)
     own = -sum(plain[start - 1 + k, token] for k, token in enumerate(PROMPT)) / len(PROMPT)
-    stop = -plain[start + len(PROMPT) + row.stop[0] - 1, row.stop[1]]
+    stop = -sum(plain[start + len(PROMPT) + row.stop[0] - 1, token].exp() for token in row.stop[1]).log()
     wanted = answer + 0.3 * own + 0.2 * stop
     assert float(Relaxed(model, EVERYTHING).losses([row], PROMPT)[0]) == pytest.approx(float(wanted), abs=1e-6)
 
@@ -94,7 +94,7 @@ def test_what_cannot_work_is_refused(model):
     with pytest.raises(ConfigError, match="answer"):
         Row((0,), (1,), ())
     with pytest.raises(ConfigError, match="stop"):
-        Row((0,), (1,), (2,), (2, 1))
+        Row((0,), (1,), (2,), (2, (1,)))
     with pytest.raises(ConfigError, match="temperature"):
         LossTerms(0.0)
     with pytest.raises(ConfigError, match="stop_weight"):

@@ -109,4 +109,4 @@ def test_the_stop_is_where_the_answer_is_right_and_stays_right(right, length):
     looks = asked(told("a.\nb.\nc.\n"), told("", right=False))
     assert [each.length for each in looks] == [2, 5, 8]
     answers = [Generated("sums/1", right=each) for each in right]
-    assert stops(2, looks, answers, 1) == [None if length is None else (length, 1), None]
+    assert stops(2, looks, answers, (1, 7)) == [None if length is None else (length, (1, 7)), None]
