@@ -14,7 +14,7 @@ from poise.evals.tasks import Task
 from poise.tune import stops
 from poise.tune.budget import Spent
 from poise.tune.generate import Generated, answered, generated
-from poise.tune.labels import Label, label
+from poise.tune.labels import Label, labels
 from poise.tune.placing import Placed, messages, placed, said
 from poise.tune.rows import LossTerms, Row
 
@@ -27,8 +27,8 @@ TOGETHER = 8
 
 class Asking:
     """Questions to learn from, put to one engine with weights. `sampling`: of every answer; `slopes`: whether gradients
-    will be asked for. Raises ConfigError where there is no question, or where the answer of one, named, cannot be told
-    apart from the text that asks for it (if gradients need it)."""
+    will be asked for; questions whose answer cannot be told apart from the text that asks for it tell none. Raises
+    ConfigError where there is no question or, one named, none that tells a gradient."""
 
     def __init__(
         self, engine: TorchLM, task: Task, items: Sequence[Item], sampling: Sampling, terms: LossTerms, slopes: bool
@@ -40,7 +40,8 @@ class Asking:
             raise ConfigError("trainset", 0, "at least one question")
         self._engine, self._task, self.items, self._sampling = engine, task, list(items), sampling
         self.tokenizer: Any = engine.tokenizer()
-        self._labels = {item.id: label(self.tokenizer, item) for item in items} if slopes else dict[str, Label]()
+        self._labels = labels(self.tokenizer, items) if slopes else dict[str, Label]()
+        self._telling = [item for item in self.items if not slopes or item.id in self._labels]
         self._shortest = min(self.items, key=lambda item: len(item.question))
         self._relaxed, self._terms = Relaxed(engine.model(), terms), terms
         self._ends = tuple(sorted(engine.ends))
@@ -88,8 +89,8 @@ class Asking:
         return found
 
     def some(self, count: int, prompt: str, dice: random.Random) -> list[tuple[Item, Placed]]:
-        """The same for at most so many questions, drawn; at least one."""
-        drawn = self.parts(dice.sample(self.items, min(count, len(self.items))), prompt)
+        """The same for at most so many questions that tell what is asked for, drawn; at least one."""
+        drawn = self.parts(dice.sample(self._telling, min(count, len(self._telling))), prompt)
         return drawn or self.parts([self._shortest], prompt)
 
     async def answers(self, items: Sequence[Item], prompt: str, seed: int, spent: Spent) -> list[Generated]:
@@ -103,19 +104,20 @@ class Asking:
     async def rows(
         self, parts: Sequence[tuple[Item, Placed]], prompt: str, told: Sequence[Generated], spent: Spent
     ) -> list[Row]:
-        """The questions whose answers came, as what a gradient is taken of; with the stops of their reasoning, read off
-        at its step ends, where the loss has that term."""
-        items = [item for item, _ in parts]
-        ends: list[tuple[int, tuple[int, ...]] | None] = [None] * len(parts)
+        """The questions that tell a gradient and whose answers came, as what it is taken of; with the stops of their
+        reasoning, read off at its step ends, where the loss has that term."""
+        kept = [(part, each) for part, each in zip(parts, told, strict=True) if part[0].id in self._labels]
+        items = [item for (item, _), _ in kept]
+        ends: list[tuple[int, tuple[int, ...]] | None] = [None] * len(kept)
         if self.reads_off:
             turns = [messages(item.question, prompt) for item in items]
-            asked = stops.read_offs(self.tokenizer, items, turns, told, self._sampling.max_tokens)
+            asked = stops.read_offs(self.tokenizer, items, turns, [each for _, each in kept], self._sampling.max_tokens)
             read = await answered(self._engine, self._task, [each.asked for each in asked], stops.READ_OFF, 0)
             spent.add(calls=len(read), tokens=sum(each.tokens for each in read))
-            ends = stops.stops(len(parts), asked, read, self._ends)
+            ends = stops.stops(len(kept), asked, read, self._ends)
         found = [
             part.row(each.ids, self._labels[item.id], end)
-            for (item, part), each, end in zip(parts, told, ends, strict=True)
+            for ((item, part), each), end in zip(kept, ends, strict=True)
             if not each.failure
         ]
         return [row for row in found if self._places is None or row.tokens + len(parts[0][1].prompt) <= self._places]

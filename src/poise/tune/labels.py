@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from poise.core import Kind, Request
 from poise.errors import ConfigError
 from poise.evals.rows import Item
 
+_log = logging.getLogger(__name__)
 _BEFORE = "a"  # what the text that asks stands behind here
 
 
@@ -34,6 +37,22 @@ def label(tokenizer: Any, item: Item) -> Label:
     if together[: len(alone)] != alone or not answer or _read(tokenizer, answer) != truth:
         raise ConfigError(f"answer of {item.id}", item.truth, "an answer whose tokens stand apart from what is asked")
     return Label(alone, answer)
+
+
+def labels(tokenizer: Any, items: Sequence[Item]) -> dict[str, Label]:
+    """Labels by the ids of questions, without those that have none. Raises ConfigError, of the first, where none has
+    one."""
+    found, refused = dict[str, Label](), list[ConfigError]()
+    for item in items:
+        try:
+            found[item.id] = label(tokenizer, item)
+        except ConfigError as error:
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
+    if refused:
+        _log.warning("%d of %d questions tell no gradient: %s", len(refused), len(items), refused[0])
+    return found
 
 
 def closing(item: Item) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 
 import pytest
 from tiny_lm import dense, llama, tokenizer
@@ -42,18 +43,41 @@ def test_a_prompt_that_fills_the_window_is_refused(engine, task, prompt):
     assert asking(engine, task).stands("x" * 100)
 
 
-def test_an_answer_without_a_span_is_refused_by_name_where_a_gradient_is_taken(tmp_path):
+def spans(folder, *numbers):
+    """Questions with these answers, on an engine that reads "is 4" as one token."""
     from tokenizers import AddedToken
 
     words = tokenizer()
     words.add_tokens([AddedToken("is 4", normalized=False)])
-    path = tmp_path / "sums.jsonl"
-    path.write_text("".join(json.dumps({"question": f"{k}?", "answer": f"{k}", "id": k}) + "\n" for k in (31, 42)))
-    task = load_task(str(path))
-    engine = TorchLM(dense(words=words), context=128)
-    with pytest.raises(ConfigError, match=r"answer of sums/42: got '42'"):
+    path = folder / "sums.jsonl"
+    path.write_text("".join(json.dumps({"question": f"{k}?", "answer": f"{k}", "id": k}) + "\n" for k in numbers))
+    return TorchLM(dense(llama(vocab_size=len(words)), words), context=128), load_task(str(path))
+
+
+def test_answers_without_a_span_are_refused_by_name_where_a_gradient_is_taken(tmp_path):
+    engine, task = spans(tmp_path, 41, 42)
+    with pytest.raises(ConfigError, match=r"answer of sums/4[12]: got '4[12]'"):
         steps(engine, task)
     assert steps(engine, task, dataclasses.replace(SETTINGS, by=By.RANDOM))
+
+
+@pytest.mark.parametrize("by", [By.MIXED, By.GREATER])
+@pytest.mark.parametrize("terms", [LossTerms(), LossTerms.shorter()])
+async def test_an_answer_without_a_span_is_raced_and_tells_no_gradient(tmp_path, caplog, by, terms):
+    engine, task = spans(tmp_path, 31, 42, 53, 64)
+    made = steps(engine, task, dataclasses.replace(SETTINGS, by=by, rows=4), terms)
+    asked = made._asking
+    assert "1 of 4 questions tell no gradient: answer of sums/42" in caplog.text
+    assert {item.id for item, _ in asked.some(4, "Go.", random.Random(0))} == {"sums/31", "sums/53", "sums/64"}
+    parts = asked.parts(asked.items, "Go.")
+    told = [Generated(item.id, "7.", (20, 21), 2, right=True) for item, _ in parts]
+    rows = await asked.rows(parts, "Go.", told, Spent())
+    assert sorted(row.before for row in rows) == sorted(part.before for item, part in parts if item.id != "sums/42")
+    assert len(rows) == 3
+    found = await made.step(0, "Go.", 1)
+    assert found.tried
+    assert max(tried.standing.rows for tried in found.tried) == 4
+    await engine.aclose()
 
 
 @pytest.mark.parametrize("by", By)
