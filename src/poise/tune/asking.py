@@ -44,6 +44,8 @@ class Asking:
         self._telling = [item for item in self.items if not slopes or item.id in self._labels]
         self._shortest = min(self.items, key=lambda item: len(item.question))
         self._relaxed, self._terms = Relaxed(engine.model(), terms), terms
+        if slopes:
+            self._relaxed.check()
         self._ends = tuple(sorted(engine.ends))
         self._places: int | None = getattr(engine.model().config, "max_position_embeddings", None)
         self.proposer = Proposer(engine.model(), survives(self.tokenizer, self._shortest.question))

@@ -16,6 +16,10 @@ from poise.models.dense import body_of
 from poise.tune.padded import padded
 from poise.tune.rows import LossTerms, Row
 
+_FEW = 8  # tokens that a model is looked at with
+_NEAR = 0.01  # of the largest logit: what rounding may make of it
+_SHAPING = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+
 
 @dataclass(frozen=True, slots=True)
 class Slopes:
@@ -32,6 +36,19 @@ class Relaxed:
         self._model, self._terms = model, terms
         self._embeddings: Tensor = model.get_input_embeddings().weight.detach()
         self._body = body_of(model)
+
+    @torch.no_grad()
+    def check(self) -> None:
+        """Raise ConfigError for a model that does more than to read embeddings and to put a head on its last states:
+        the loss here would not be its own. Cost: two passes over a few tokens."""
+        ids, there = padded([range(_FEW)], self._embeddings.device)
+        told = self._model(input_ids=ids, attention_mask=there, use_cache=False).logits
+        own = self._logits(self._states(self._looked_up(ids), there))
+        if (own - told).abs().max() > _NEAR * told.abs().max():
+            config = self._model.config.get_text_config()
+            field = next((name for name in _SHAPING if getattr(config, name, None) not in (None, 1)), "model_type")
+            allowed = "a model whose logits are its head's, or a way without gradients (--by likelihood, random, gepa)"
+            raise ConfigError(f"{field} of the model", getattr(config, field), allowed)
 
     def slopes(self, rows: Sequence[Row], prompt: Sequence[int], place: int, candidates: Sequence[int]) -> Slopes:
         """Where token `place` of the prompt should go: the more negative a candidate's number, the more it is expected
@@ -59,10 +76,10 @@ class Relaxed:
         texts = [[*row.before, *prompt, *row.behind, *row.answer] for row in rows]
         ids, there = padded(texts, device)
         slots = torch.tensor([len(row.before) + place for row in rows], device=device)
-        mixed = weights @ self._embeddings[torch.tensor(candidates, device=device)]
-        spread = functional.embedding(ids, self._embeddings)
+        mixed = weights @ self._looked_up(torch.tensor(candidates, device=device))
+        spread = self._looked_up(ids)
         spread = spread.index_put((torch.arange(len(rows), device=device), slots), mixed)
-        states = self._body(inputs_embeds=spread, attention_mask=there, use_cache=False).last_hidden_state
+        states = self._states(spread, there)
         found = [
             self._one(states[number], row, prompt, place, (candidates, weights[number]))
             for number, row in enumerate(rows)
@@ -90,6 +107,15 @@ class Relaxed:
             ending = torch.log_softmax(self._logits(states[end + length - 1 : end + length]), -1)[0, list(tokens)]
             loss = loss - self._terms.stop_weight * ending.logsumexp(0)
         return loss
+
+    def _looked_up(self, ids: Tensor) -> Tensor:
+        """Embeddings of tokens, scaled where the model scales them."""
+        found: Tensor = self._model.get_input_embeddings()(ids)
+        return found.detach()
+
+    def _states(self, embeddings: Tensor, there: Tensor) -> Tensor:
+        found: Tensor = self._body(inputs_embeds=embeddings, attention_mask=there, use_cache=False).last_hidden_state
+        return found
 
     def _logits(self, states: Tensor) -> Tensor:
         found: Tensor = self._model.get_output_embeddings()(states)

@@ -143,3 +143,15 @@ async def test_reasoning_ends_with_any_token_that_ends_a_draw(task, monkeypatch)
     rows = await made.rows(parts, PROMPT, told, Spent())
     await engine.aclose()
     assert [row.stop for row in rows] == [(len(part.behind) + 2, (1, 3)) for _, part in parts]
+
+
+def test_a_model_with_logits_of_its_own_is_refused_where_a_gradient_is_taken(task):
+    """Ways without one know its logits as they are."""
+    from transformers import CohereConfig, CohereForCausalLM
+
+    same = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    config = {name: getattr(llama().config, name) for name in same}
+    engine = TorchLM(dense(CohereForCausalLM(CohereConfig(**config, initializer_range=0.5)).eval()), context=256)
+    with pytest.raises(ConfigError, match="logit_scale of the model"):
+        steps(engine, task)
+    assert steps(engine, task, dataclasses.replace(SETTINGS, by=By.LIKELIHOOD)).most(PROMPT).calls

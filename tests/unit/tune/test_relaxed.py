@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_lm import gpt2, llama
+from tiny_lm import gpt2, llama, mistral
 
 from poise.errors import ConfigError
 from poise.tune.relaxed import Relaxed
@@ -86,6 +86,64 @@ def test_the_prompts_own_likelihood_alone_picks_the_models_argmax(model):
     with torch.no_grad():
         logits = model(torch.tensor([[*row.before, *prompt[:-1]]])).logits[0, -1]
     assert candidates[int(found.gradient[0].argmin())] == int(logits[2:].argmax()) + 2
+
+
+def family(name, **changes):
+    """A tiny random model of another family."""
+    import transformers
+
+    torch.manual_seed(0)
+    settings = {
+        "vocab_size": 258,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.5,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    config = getattr(transformers, f"{name}Config")(**settings | changes)
+    return getattr(transformers, f"{name}ForCausalLM")(config).eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("Gemma2", {}, r"final_logit_softcapping of the model: got 30\.0"),
+        ("Granite", {"logits_scaling": 8.0}, r"logits_scaling of the model: got 8\.0"),
+        ("Cohere", {}, r"logit_scale of the model: got 0\.0625"),
+    ],
+)
+def test_a_model_that_does_more_to_its_logits_is_refused_by_the_field_that_says_so(name, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        Relaxed(family(name, **changes)).check()
+
+
+@pytest.mark.parametrize("make", [llama, gpt2, mistral])
+def test_a_model_whose_logits_are_its_heads_is_taken(make):
+    for kind in (torch.float32, torch.bfloat16):
+        Relaxed(make().to(kind)).check()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("Gemma2", {"final_logit_softcapping": None}), ("Gemma", {}), ("Granite", {"embedding_multiplier": 12.0})],
+)
+def test_embeddings_are_scaled_as_the_model_scales_them(name, changes):
+    """By hand, from the logits of the whole text."""
+    model, row = family(name, **changes), ROWS[1]
+    Relaxed(model).check()
+    text = [*row.before, *PROMPT, *row.behind, *row.answer]
+    with torch.no_grad():
+        logits = model(torch.tensor([text])).logits[0]
+    wanted = -torch.log_softmax(logits[-2], -1)[row.answer[0]]
+    found = Relaxed(model, LossTerms(1.0, 0.0)).losses([row], PROMPT)[0]
+    assert float(found) == pytest.approx(float(wanted), abs=1e-4)
 
 
 def test_what_cannot_work_is_refused(model):
