@@ -13,6 +13,7 @@ from poise.evals.rows import Item
 from poise.evals.tasks import Task
 from poise.tune import stops
 from poise.tune.budget import Spent
+from poise.tune.emit import tidy
 from poise.tune.generate import Generated, answered, generated
 from poise.tune.labels import Label, labels
 from poise.tune.placing import Placed, messages, placed, said
@@ -70,7 +71,9 @@ class Asking:
         return said(self.tokenizer, ids).strip()
 
     def stands(self, prompt: str) -> bool:
-        """Whether `ids` gives tokens for a prompt."""
+        """Whether `ids` gives tokens for a prompt, and its file can hold it."""
+        if tidy(prompt) != prompt:
+            return False
         try:
             self.ids(prompt)
         except ConfigError:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
 from poise.evals.stats import wilson
 from poise.prompts import Measurement
 from poise.tune.archive import Measured
 from poise.tune.placing import BETWEEN
 from poise.tune.shortlist import By
-from poise.tune.step import StepSettings
+
+if TYPE_CHECKING:
+    from poise.tune.step import StepSettings
 
 GRADIENTS = "gradients over reasoning, Das et al. 2024, arXiv 2412.09722, with races on fresh answers"
 PUBLISHED = "gradients over reasoning as published, Das et al. 2024, arXiv 2412.09722, judged on fresh answers"

@@ -13,6 +13,7 @@ from poise.errors import ConfigError
 from poise.evals.tasks import load_task
 from poise.tune.asking import Asking
 from poise.tune.budget import Spent
+from poise.tune.emit import tidy
 from poise.tune.generate import Generated
 from poise.tune.lengths import Shorter
 from poise.tune.phrases import Phrases
@@ -41,6 +42,13 @@ def test_a_prompt_that_fills_the_window_is_refused(engine, task, prompt):
         steps(engine, task).most(prompt)
     assert not asking(engine, task).stands(prompt)
     assert asking(engine, task).stands("x" * 100)
+
+
+@pytest.mark.parametrize("prompt", ["Go.\n# step", "# Go", "Go\u2028on", "Go\fon", "Go\r\non", " Go", "Go\n"])
+def test_what_a_file_cannot_hold_is_not_tried(engine, task, prompt):
+    made = asking(engine, task)
+    assert not made.stands(prompt)
+    assert made.stands(tidy(prompt))
 
 
 def spans(folder, *numbers):
