@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poise.core import Request
-from poise.errors import ConfigError
-from poise.prompts import PromptFile
+from poise.errors import ConfigError, DataError
+from poise.prompts import PromptFile, load, parse
 from poise.store.whole import write_whole
 from poise.tune.archive import Archive, Measured, Objective, Placed
-from poise.tune.emit import prompt_file
+from poise.tune.emit import beginning, prompt_file
 from poise.tune.lines import tested_to_json
 from poise.tune.optimizer import RESULT, Tuned, TuneDir, initial
 from poise.tune.pick import Pick
@@ -61,18 +61,28 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """Where a prompt goes, and what its file says of it: the model, the task, and how it was found."""
+    """Where a prompt goes, and what its file says of it: the model, the task, how it was found, and the prompt file
+    that the run began with (None: a text)."""
 
     folder: Path
     model: str
     task: str
     source: str
+    begun: PromptFile | None = None
 
-    def write(self, picked: Measured, parent: str, rule: str, tested: Tested | None = None) -> Path:
+    def write(self, picked: Measured, initial: str, rule: str, tested: Tested | None = None) -> Path:
         """A prompt as a file in the folder, with what the test measured, else the rows that judged; the run's result
-        tells by what rule it was picked, and the test. Raises StoreError."""
-        path, told = self.folder / FILE, (tested.after if tested else picked, self.model, self.task)
-        text = prompt_file(self.folder.name or "tuned", picked.name, parent, told, self.source)
+        tells by what rule it was picked, and the test. Its version is one above that of what had its id before, unless
+        that is the same prompt. Raises StoreError."""
+        id, path = self.folder.name or "tuned", self.folder / FILE
+        told = tested.after if tested else picked, self.model, self.task
+        parent = f"{self.begun.id} {self.begun.hash}" if self.begun else beginning(initial)
+        before = [each for each in (self.begun, _there(path)) if each and each.id == id]
+        latest = max(before, key=lambda each: each.version, default=None)
+        text = prompt_file(id, picked.name, parent, told, self.source)
+        if latest:
+            same = parse(text.encode(), str(path)).turns == latest.turns
+            text = prompt_file(id, picked.name, parent, told, self.source, latest.version + (not same))
         write_whole(path, text)
         store = TuneDir(self.folder)
         if result := store.read(RESULT):
@@ -87,6 +97,14 @@ def archived(tuned: Tuned, objectives: tuple[Objective, ...]) -> Archive:
     for one in tuned.detailed_results:
         archive.add(one)
     return archive
+
+
+def _there(path: Path) -> PromptFile | None:
+    """A prompt file, if one is there that can be read."""
+    try:
+        return load(str(path))
+    except DataError:
+        return None
 
 
 def starting(program: object) -> str:

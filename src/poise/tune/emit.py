@@ -33,13 +33,18 @@ def source_of(step: StepSettings) -> str:
 
 
 def prompt_file(
-    id: str, text: str, parent: str, measured: tuple[Measured, str, str] | None = None, source: str = GRADIENTS
+    id: str,
+    text: str,
+    parent: str,
+    measured: tuple[Measured, str, str] | None = None,
+    source: str = GRADIENTS,
+    version: int = 1,
 ) -> str:
-    """The file of a prompt that stands behind the question. `parent`: the text that it was made from; `measured`: the
-    outcome on the rows that judge, the model and the task; `source`: how it was found. Braces of the text are written
-    so that nothing is filled in."""
-    lines = ["---", f"id: {id}", "version: 1", "description: Tuned by poise tune; put behind the question."]
-    lines += [f"source: {source}", f"parent: {hashlib.sha256(parent.encode()).hexdigest()[:16]}"]
+    """The file of a prompt that stands behind the question. `parent`: what it was made from, as "ID HASH"; `measured`:
+    the outcome on the rows that judge, the model and the task; `source`: how it was found. Braces of the text are
+    written so that nothing is filled in."""
+    lines = ["---", f"id: {id}", f"version: {version}", "description: Tuned by poise tune; put behind the question."]
+    lines += [f"source: {source}", f"parent: {parent}"]
     if measured:
         one, model, task = measured
         share = wilson(sum(one.right), len(one.right))
@@ -47,6 +52,11 @@ def prompt_file(
         lines.append(f"measured {model.replace(':', ' ')}: {told.told()}")
     body = _BRACED.sub(r"{{\1}}", text)
     return "\n".join([*lines, "---", "# user", f"{{question}}{BETWEEN}{body}", ""])
+
+
+def beginning(text: str) -> str:
+    """A text that was no file, as a parent: the initial prompt of a run, and its hash."""
+    return f"initial {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def tidy(text: str) -> str:

@@ -121,7 +121,8 @@ class Optimizer:
             else:
                 source = source_of(settings.step)
                 tuned = await optimise(with_weights(engine), problem, settings, TuneDir(self.run_dir), watch)
-            emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source)
+            begun = program if isinstance(program, PromptFile) else None
+            emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source, begun)
             archive, wish = archived(tuned, Objective.named(self.objectives)), Pick.read(self.pick)
             picked = wish.of(archive, tuned.judged_best)
             told = await on_test(engine, problem, settings, TuneDir(self.run_dir), picked.name, watch)

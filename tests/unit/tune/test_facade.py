@@ -1,6 +1,7 @@
 """The surface: compile, headroom and estimate, from plain data to a prompt file."""
 
 import asyncio
+import hashlib
 import json
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def exact(example, prediction, trace=None):
 
 def optimizer(tmp_path, **changes):
     known = {"engine": scripted(), "budget": TuneBudget(calls=120), "by": "gepa", "step": STEP}
-    return Optimizer(changes.pop("metric", exact), run_dir=tmp_path / "run", **{**known, **changes})
+    return Optimizer(changes.pop("metric", exact), **{"run_dir": tmp_path / "run", **known, **changes})
 
 
 def test_compile_gives_a_prompt_its_file_and_the_front(tmp_path):
@@ -268,6 +269,34 @@ def test_the_file_is_that_of_what_is_picked(tmp_path):
         file = prompts.load(str(Emitted(tmp_path, "m", "t", "s").write(picked, "plain", rule)))
         assert file.render(Request.ask("What?"))[0].text == f"What?\n{name}"
         assert file.measured[0].tokens == picked.cost
+
+
+HEADER = "---\nid: {}\nversion: {}\ndescription: d\nsource: s\n---\n# user\n{{question}}\nGo on.\n"
+
+
+def test_a_parent_is_the_file_that_was_begun_with_or_the_initial_text(tmp_path):
+    given = {"trainset": sums(12), "valset": sums(40, 50)}
+    begun = prompts.parse(HEADER.format("plain", 3).encode(), "plain.md")
+    file = prompts.load(str(optimizer(tmp_path).compile(begun, **given).path))
+    assert (file.parent, file.id, file.version) == (f"plain {begun.hash}", "run", 1)
+    file = prompts.load(str(optimizer(tmp_path, run_dir=tmp_path / "text").compile("Go on.", **given).path))
+    assert file.parent == f"initial {hashlib.sha256(b'Go on.').hexdigest()[:16]}"
+
+
+def test_another_prompt_of_the_same_id_has_another_version(tmp_path):
+    def written(name, begun=None):
+        one = Measured(name, (True,) * 9, (5,) * 9, (1.0,) * 9)
+        path = Emitted(tmp_path / "mine", "m", "t", "s", begun).write(one, "Go on.", "best")
+        return prompts.load(str(path)).version
+
+    (tmp_path / "mine").mkdir()
+    assert [written(name) for name in ("Go on.", "Go on.", "Add {n}.", "Add {n}.", "Go on.")] == [1, 1, 2, 2, 3]
+    begun, other = (prompts.parse(HEADER.format(id, 7).encode(), "x.md") for id in ("mine", "other"))
+    assert written("Go on.", other) == 3
+    assert written("Go on.", begun) == 7
+    assert written("Add.", begun) == 8
+    (tmp_path / "mine" / "prompt.md").write_text("no prompt")
+    assert written("Go on.") == 1
 
 
 def test_what_cannot_be_picked_is_said_and_nothing_is_asked_anew(tmp_path):
