@@ -14,7 +14,7 @@ from poise.core import Request
 from poise.errors import ConfigError, DataError, UnknownName
 from poise.evals.tasks import load_task
 from poise.tune.archive import Measured
-from poise.tune.emit import prompt_file
+from poise.tune.emit import beginning, prompt_file
 from poise.tune.facade import WAYS
 
 sys.path.append(str(Path(__file__).parents[1] / "lab"))
@@ -142,11 +142,11 @@ def test_what_cannot_work_is_refused(task, tmp_path, monkeypatch, words, error, 
 
 def test_a_prompt_file_keeps_braces_and_tells_what_it_was_worth():
     one = Measured("x", (True, False, True), (10, 20, 30), (1.0,) * 3)
-    text = prompt_file("mine", "Use {n} and \\boxed{}.", "Think.", (one, "tiny", "sums"))
+    text = prompt_file("mine", "Use {n} and \\boxed{}.", beginning("Think."), (one, "tiny", "sums"))
     found = prompts.parse(text.encode(), "mine.md")
     assert found.render(Request.ask("What?"))[0].text == "What?\nUse {n} and \\boxed{}."
     assert (found.measured[0].tokens, found.measured[0].n) == (20, 3)
-    assert len(found.parent) == 16
+    assert (found.parent, found.version) == (beginning("Think."), 1)
 
 
 def test_reflection_tunes_for_an_engine_without_weights(task, tmp_path):
