@@ -173,6 +173,8 @@ def _tell(found: Compiled) -> None:
     gain = f"{100 * told.mean:+.1f} points [{100 * told.low:.1f}, {100 * told.high:.1f}]"
     if found.shown:
         typer.echo(f"gain {gain} on questions that were not learnt from")
+    elif not found.tuned.steps:
+        typer.echo("nothing was found: the budget ended within the first step, and the prompt stays as it was")
     else:
         typer.echo(f"no gain shown ({gain} at best): the prompt stays as it was")
     if found.tested:

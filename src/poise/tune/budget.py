@@ -60,6 +60,15 @@ class TuneBudget:
         """Whether so much more stays within it."""
         return float(getattr(more, self.unit)) <= self.left(spent)
 
+    def begins(self, spent: Spent, most: Spent, dearest: Spent) -> bool:
+        """Whether a step may begin that costs so much at `most`. Seconds are not known beforehand: there the `dearest`
+        so far stands for it, and `patience` cuts off what takes longer."""
+        return self.left(spent) > 0 and self.affords(spent, most) and self.affords(spent, dearest)
+
+    def patience(self, spent: Spent) -> float | None:
+        """Seconds after which what is under way is cut off; None where seconds are not counted."""
+        return self.left(spent) if self.unit == "seconds" else None
+
     def check(self, step: Spent) -> None:
         """Raise ConfigError where not even one step fits."""
         if not self.affords(Spent(), step):

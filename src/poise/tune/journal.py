@@ -59,12 +59,12 @@ class Journal:
         return await self._asked(key, most, ask)
 
     async def _asked(self, key: str, most: Spent, ask: Callable[[], Awaitable[tuple[Json, Spent]]]) -> Json:
-        left, began = self._budget.left(self.spent), time.perf_counter()
-        if left <= 0 or not self._budget.affords(self.spent, most):
+        began = time.perf_counter()
+        if not self._budget.begins(self.spent, most, Spent()):
             self.stop()
             raise Enough
         try:
-            async with asyncio.timeout(left if self._budget.unit == "seconds" else None):
+            async with asyncio.timeout(self._budget.patience(self.spent)):
                 told, spent = await ask()
         except TimeoutError:
             self._note(_CUT, {}, Spent(seconds=time.perf_counter() - began))

@@ -29,8 +29,13 @@ def step_to_json(number: int, place: int | None, found: Stepped, spent: Spent, t
         "right": right,
         "rows": rows,
         "tokens": list(tokens),
-        "spent": {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)},
+        "spent": _spent(spent),
     }
+
+
+def cut_to_json(number: int, seconds: float) -> Json:
+    """A step that was cut off, as a line of `cut.jsonl`; what it asked until then is not known."""
+    return {"step": number, "spent": _spent(Spent(seconds=seconds))}
 
 
 def link(tried: Json) -> Link:
@@ -38,6 +43,10 @@ def link(tried: Json) -> Link:
     tokens, against = tried.get("tokens", 0.0), tried.get("incumbent_tokens", 0.0)
     gain = (tried["wins"] - tried["losses"]) / tried["rows"] if tried["rows"] else 0.0
     return Link(tried["prompt"], gain, tokens / against if against else 1.0)
+
+
+def _spent(spent: Spent) -> Json:
+    return {"calls": spent.calls, "tokens": spent.tokens, "seconds": round(spent.seconds, 3)}
 
 
 def _tried(tried: Tried) -> Json:

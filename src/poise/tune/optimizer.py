@@ -2,6 +2,7 @@
 
     tune.json      the settings; a run cannot go on under others
     steps.jsonl    one line a step: what was tried, what was accepted, what it cost
+    cut.jsonl      one line a step that was cut off because the seconds of the budget ran out: how many it had taken
     dev.jsonl      one line a prompt that was judged at the end, with the outcome of every row
     test.jsonl     the same for the prompt that was picked and the initial one, on questions that nothing was chosen by
     result.json    what came of it, and which prompt was picked by what rule
@@ -12,6 +13,7 @@ been.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,7 +31,7 @@ from poise.tune.budget import Spent, TuneBudget
 from poise.tune.chain import Link, most_accurate, on_the_front
 from poise.tune.gain import Gain, gain
 from poise.tune.generate import generated
-from poise.tune.lines import link, step_to_json, tuned_to_json
+from poise.tune.lines import cut_to_json, link, step_to_json, tuned_to_json
 from poise.tune.placing import messages, pieces
 from poise.tune.problem import Problem, digest
 from poise.tune.rows import LossTerms
@@ -39,7 +41,7 @@ from poise.tune.steppers import steps_of
 if TYPE_CHECKING:
     from poise.engines.torch_lm import TorchLM
 
-STEPS, DEV, TEST, RESULT = "steps.jsonl", "dev.jsonl", "test.jsonl", "result.json"
+STEPS, CUT, DEV, TEST, RESULT = "steps.jsonl", "cut.jsonl", "dev.jsonl", "test.jsonl", "result.json"
 FINALISTS, ON_THE_FRONT = 5, 12
 """Prompts besides the initial one that are judged at the end: the most accurate by what their races saw; where length
 is an objective too, all that may be on the front by that, at most so many."""
@@ -54,7 +56,7 @@ class TuneDir(RunDir):
     """The directory of an optimisation."""
 
     settings_file: ClassVar[str] = "tune.json"
-    line_files: ClassVar[tuple[str, ...]] = (STEPS, DEV, TEST)
+    line_files: ClassVar[tuple[str, ...]] = (STEPS, CUT, DEV, TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Progress:
 class Tuned:
     """`best` is the initial prompt unless another one's accuracy on the rows that judge is shown to be above it.
     `gain`: of the most accurate finalist, shown or not. `pareto_front`: all finalists that none surely beats. `steps`:
-    how many were taken."""
+    how many were taken; none where seconds ran out in the first."""
 
     initial: str
     best: str
@@ -150,14 +152,15 @@ class _State:
     dearest: Spent = field(default_factory=Spent)
 
     def take(self, line: Json, unit: str) -> None:
-        """One step more, as it is written down."""
-        before, self.prompt = self.prompt, line["prompt"]
-        self.steps, self.last = self.steps + 1, line["place"]
-        if self.prompt != before:
-            self.links += [link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
+        """One step more, as it is written down; of one that was cut off, its cost alone."""
         cost = Spent(**line["spent"])
         self.spent.add(cost.calls, cost.tokens, cost.seconds)
         self.dearest = max(self.dearest, cost, key=lambda each: float(getattr(each, unit)))
+        if "prompt" in line:
+            before, self.prompt = self.prompt, line["prompt"]
+            self.steps, self.last = self.steps + 1, line["place"]
+            if self.prompt != before:
+                self.links += [link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
 
 
 async def optimise(
@@ -168,23 +171,29 @@ async def optimise(
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
     """Steps over the prompt's tokens, from left to right and round again, while the budget affords the next: the most
-    that it may cost in calls or tokens, in seconds as dear as the dearest so far; then the judgement. Raises
-    ConfigError for what cannot work before a token is spent, a budget below one step among it, and StoreError as runs
-    do; no row that fails raises."""
+    that it may cost in calls or tokens, in seconds as dear as the dearest so far; then the judgement. A step in which
+    the seconds run out is dropped; a larger budget takes it again. Raises ConfigError for what cannot work before a
+    token is spent, calls or tokens below one step among it, and StoreError as runs do; no row that fails raises."""
     stepper = steps_of(engine, problem.task, problem.learn, settings.step, settings.terms, settings.seed)
     budget, begun = settings.budget, settings.beginning
     budget.check(stepper.most(begun))
     with store.claimed(settings.to_json(problem, engine.card.name), environment({"main": engine.card})):
         state = _State(begun)
-        for line in store.lines(STEPS):
+        for line in (*store.lines(STEPS), *store.lines(CUT)):
             state.take(line, budget.unit)
-        while _affords(budget, state, stepper.most(state.prompt)):
+        while budget.begins(state.spent, stepper.most(state.prompt), state.dearest):
             began, number = time.perf_counter(), state.steps
             place = stepper.place(number, state.last, state.prompt)
-            tokens = _pieces(engine, state.prompt)
-            found = await stepper.step(number, state.prompt, place)
+            try:
+                async with asyncio.timeout(budget.patience(state.spent)):
+                    found = await stepper.step(number, state.prompt, place)
+            except TimeoutError:
+                line = cut_to_json(number, time.perf_counter() - began)
+                store.append(CUT, line)
+                state.take(line, budget.unit)
+                break
             cost = replace(found.spent, seconds=time.perf_counter() - began)
-            line = step_to_json(number, place, found, cost, tokens)
+            line = step_to_json(number, place, found, cost, _pieces(engine, state.prompt))
             store.append(STEPS, line)
             state.take(line, budget.unit)
             watch(Progress(state.steps, state.prompt, budget.spent(state.spent), budget.ceiling, *found.share))
@@ -224,14 +233,6 @@ async def conclude(
     tuned = _tuned(measured, clusters, searched.steps, searched.spent)
     store.write(RESULT, tuned_to_json(tuned))
     return tuned
-
-
-def _affords(budget: TuneBudget, state: _State, most: Spent) -> bool:
-    return (
-        budget.affords(state.spent, most)
-        and budget.affords(state.spent, state.dearest)
-        and budget.left(state.spent) > 0
-    )
 
 
 def _pieces(engine: TorchLM, prompt: str) -> list[str]:

@@ -95,6 +95,19 @@ def test_shorter_answers_are_looked_for_and_a_prompt_is_picked(task, tmp_path):
         output_of(app, *words, "--pick", "latency=1e-9")
 
 
+def test_less_time_than_a_step_takes_finds_nothing_and_says_so(task, tmp_path):
+    words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on.")
+    words += ("--learn", 6, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run")
+    told = output_of(app, *words, "--minutes", 1e-5)
+    assert "nothing was found: the budget ended within the first step" in told
+    assert "at best" not in told
+    found = prompts.load(str(tmp_path / "run" / "prompt.md"))
+    assert found.render(Request.ask("What?"))[0].text == "What?\nGo on."
+    told = output_of(app, *words, "--minutes", 0.05)
+    assert "no gain shown" in told
+    assert (tmp_path / "run" / "steps.jsonl").read_text()
+
+
 def test_steps_as_published(task, tmp_path):
     words = ("tune", "--task", task, "--engine", f"torch:{tiny.saved(tmp_path / 'model')}", "--prompt", "Go on")
     words += ("--learn", 5, "--judge", 4, "--reasoning", 3, "--run", tmp_path / "run", "--by", "greater")

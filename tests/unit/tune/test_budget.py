@@ -25,3 +25,19 @@ def test_a_budget_below_one_step_is_refused():
     TuneBudget(tokens=100).check(Spent(tokens=100))
     with pytest.raises(ConfigError, match=r"budget.tokens.*at least 101, which one step may take"):
         TuneBudget(tokens=100).check(Spent(tokens=101))
+
+
+def test_a_step_begins_only_where_what_it_may_cost_is_left():
+    calls, spent = TuneBudget(calls=10), Spent(calls=6, seconds=99.0)
+    assert calls.begins(spent, Spent(calls=4), Spent(calls=4))
+    assert not calls.begins(spent, Spent(calls=5), Spent())
+    assert not calls.begins(spent, Spent(), Spent(calls=5))
+    assert not calls.begins(Spent(calls=10), Spent(), Spent())
+    assert calls.patience(spent) is None
+
+
+def test_seconds_cut_off_what_is_under_way():
+    seconds = TuneBudget(seconds=10.0)
+    assert seconds.begins(Spent(seconds=4.0), Spent(calls=999), Spent(seconds=6.0))
+    assert not seconds.begins(Spent(seconds=4.1), Spent(), Spent(seconds=6.0))
+    assert seconds.patience(Spent(seconds=4.0)) == 6.0

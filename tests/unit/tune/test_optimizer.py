@@ -1,15 +1,19 @@
 """A whole optimisation on a tiny model: budgets, going on, and what is shipped."""
 
+import asyncio
+import contextlib
 import dataclasses
 import json
 
 import pytest
+from tiny_lm import dense
 
+from poise.engines.torch_lm import TorchLM
 from poise.errors import ConfigError
 from poise.tune.archive import Measured
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.lengths import Shorter
-from poise.tune.optimizer import STEPS, TuneDir, TuneSettings, _tuned, initial, optimise
+from poise.tune.optimizer import CUT, STEPS, TuneDir, TuneSettings, _tuned, initial, optimise
 from poise.tune.phrases import Phrases
 from poise.tune.problem import Problem
 from poise.tune.race import Race, Standing
@@ -33,8 +37,8 @@ async def run(
     return await optimise(engine, problem, TuneSettings(prompt, budget, step, terms, seed), TuneDir(folder), watch)
 
 
-def steps(folder):
-    return [json.loads(line) for line in (folder / STEPS).read_text().splitlines()]
+def steps(folder, name=STEPS):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
 def without_time(rows):
@@ -168,6 +172,55 @@ async def test_a_row_that_failed_counts_as_the_longest(engine, task, tmp_path):
     one = result.detailed_results[0]
     assert (one.right[0], one.tokens[0]) == (False, 4)
     assert one.tokens[1] <= 4
+
+
+class Slow(TorchLM):
+    """Thinks a while before each answer."""
+
+    asked, pause = 0, 5.0
+
+    async def _deltas(self, *asked):
+        self.asked += 1
+        await asyncio.sleep(self.pause)
+        async with contextlib.aclosing(super()._deltas(*asked)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+
+@pytest.fixture
+async def slow():
+    made = Slow(dense(), slots=16, context=256)
+    yield made
+    await made.aclose()
+
+
+async def test_a_step_is_cut_off_where_seconds_run_out_and_a_larger_budget_takes_it(slow, task, tmp_path):
+    seen = []
+
+    def hurry(progress):
+        seen.append(progress.judged)
+        slow.pause = 0.0
+
+    few = await run(slow, task, tmp_path / "run", TuneBudget(seconds=0.5), watch=hurry)
+    assert (few.steps, few.best, few.shown, seen) == (0, PROMPT, False, [0])
+    assert 0.5 <= few.spent.seconds < 5.0
+    assert steps(tmp_path / "run") == []
+    [cut] = steps(tmp_path / "run", CUT)
+    assert cut == {"step": 0, "spent": {"calls": 0, "tokens": 0, "seconds": few.spent.seconds}}
+
+    asked = slow.asked
+    for seconds in (0.5, 1.5 * few.spent.seconds):
+        again = await run(slow, task, tmp_path / "run", TuneBudget(seconds=seconds))
+        assert (again.spent, slow.asked) == (few.spent, asked), "what is left is less than what was not enough"
+
+    def kill(progress):
+        raise KeyboardInterrupt
+
+    for folder, budget in (("run", TuneBudget(seconds=60.0)), ("whole", TuneBudget(calls=15))):
+        with pytest.raises(KeyboardInterrupt):
+            await run(slow, task, tmp_path / folder, budget, watch=kill)
+    assert without_time(steps(tmp_path / "run")) == without_time(steps(tmp_path / "whole"))
+    assert len(steps(tmp_path / "run")) == 1
 
 
 async def test_a_larger_budget_goes_on(engine, task, tmp_path):
