@@ -47,9 +47,9 @@ def tune(
     run: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run there is gone on with.")] = Path(
         "runs/tune"
     ),
-    calls: Annotated[int | None, typer.Option(help="Stop before so many answers.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="Stop before so many tokens.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop before so long. [10, if nothing else is given]")] = None,
+    calls: Annotated[int | None, typer.Option(help="Search with so many answers at most.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Search with so many tokens at most.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Search for so long. [10, if nothing else is given]")] = None,
     by: Annotated[str, typer.Option(help=_BY)] = "mixed",
     reflection: Annotated[str, typer.Option(help=_REFLECTION)] = "",
     shorter: Annotated[bool, typer.Option("--shorter", help="Shorter answers are an objective too.")] = False,
@@ -72,6 +72,9 @@ def tune(
     poise tune --task gsm_symbolic:templates=0-84 --minutes 60 --run runs/tuned
 
     poise tune --task my.jsonl --by gepa --engine http://localhost:8000/v1 --model MODEL --calls 3000 --headroom
+
+    Answers, tokens or minutes are those of the search. The judgement comes on top: at most 6 prompts (13 with
+    --shorter), each on all questions of --judge; --headroom says what that takes.
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
     RUN/prompt.md is the prompt, for --prompt; RUN/report.html shows what was tried (poise report RUN, at any time).

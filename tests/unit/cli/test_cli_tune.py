@@ -16,6 +16,7 @@ from poise.evals.tasks import load_task
 from poise.tune.archive import Measured
 from poise.tune.emit import beginning, prompt_file
 from poise.tune.facade import WAYS
+from poise.tune.optimizer import FINALISTS, ON_THE_FRONT
 
 sys.path.append(str(Path(__file__).parents[1] / "lab"))
 import tiny
@@ -214,3 +215,12 @@ def test_the_help_names_every_way():
     told = " ".join(output_of(app, "tune", "--help").replace("│", " ").split())
     assert "mixed, gradient, likelihood or random: how edits are chosen; greater:" in told
     assert all(way in told for way in WAYS)
+
+
+def test_the_help_and_the_readme_say_what_comes_on_top_of_a_budget():
+    plain, short = 1 + FINALISTS, 1 + ON_THE_FRONT
+    told = " ".join(output_of(app, "tune", "--help").replace("│", " ").split())
+    assert f"The judgement comes on top: at most {plain} prompts ({short} with --shorter)" in told
+    told = " ".join((Path(__file__).parents[3] / "README.md").read_text().split())
+    assert f"The judgement comes on top: at most {plain} prompts ({short} with `--shorter`) on each of the 300" in told
+    assert f"up to {plain * 300:,} answers ({short * 300:,})" in told
