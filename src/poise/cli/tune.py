@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from poise.tune.facade import Optimizer
     from poise.tune.headroom import Headroom
 
-_PROMPT = "The text to begin with, behind the question. [zero-shot chain of thought]"
+_PROMPT = "The text to begin with, behind the question, or a .md file. [zero-shot chain of thought]"
 _ENGINE = "An engine with weights: torch, or torch:MODEL; any engine with --by gepa."
 _BY = "mixed, gradient, likelihood or random: how edits are chosen; greater: as published; gepa: by reflection."
 _REFLECTION = 'With --by gepa: the engine that proposes, a word or "URL MODEL". [the same engine]'
@@ -85,6 +85,7 @@ def tune(
     from poise.tune.facade import Optimizer
     from poise.tune.step import StepSettings
 
+    prompt = _text(prompt)
     source, budget = load_task(task), _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
     step, named = StepSettings(reasoning_tokens=reasoning), f"{engine} {model}" if model else engine
     wished = partial(Optimizer, by=by, shorter=shorter, phrases=phrases, pick=pick, reflection=reflection or None)
@@ -95,6 +96,14 @@ def tune(
         _tell_before(made, prompt, items)
     else:
         _tell(resumable(_compiled(made, prompt, items), run))
+
+
+def _text(prompt: str) -> str:
+    """What stands behind the question: a text as it is, or that of a prompt file."""
+    from poise.prompts import load
+    from poise.tune.compiled import starting
+
+    return starting(load(prompt)) if prompt.endswith(".md") else prompt
 
 
 def _budget(calls: int | None, tokens: int | None, minutes: float | None, seconds: float) -> TuneBudget:

@@ -145,10 +145,13 @@ def test_a_run_ends_well_without_the_package_that_draws(task, tmp_path, monkeypa
         (("--shorter", "--phrases", "bank.toml"), DataError, "bank.toml"),
         (("--shorter", "--by", "greater"), ConfigError, "accuracy alone"),
         (("--shorter", "--by", "gepa"), ConfigError, "accuracy alone"),
+        (("--prompt", "runs/no.md"), DataError, "runs/no.md: got 'No such file or directory'; allowed: a prompt file"),
+        (("--prompt", "sums.md"), DataError, "--- to open the header"),
     ],
 )
 def test_what_cannot_work_is_refused(task, tmp_path, monkeypatch, words, error, hint):
     monkeypatch.chdir(tmp_path)
+    Path("sums.md").write_text("Think.")
     with pytest.raises(error) as caught:
         outcome_of(app, "tune", "--task", task, "--learn", "6", *words)
     assert hint in str(caught.value)
@@ -173,6 +176,18 @@ def test_reflection_tunes_for_an_engine_without_weights(task, tmp_path):
     calls = (tmp_path / "run" / "calls.jsonl").read_text()
     output_of(app, *words, "--calls", 80)
     assert (tmp_path / "run" / "calls.jsonl").read_text().startswith(calls)
+
+
+def test_a_search_begins_with_a_prompt_file(task, tmp_path):
+    words = ("tune", "--task", task, "--engine", "scripted", "--by", "gepa", "--reasoning", 200, "--learn", 6)
+    words += ("--judge", 4, "--run", tmp_path / "run", "--calls", 40)
+    (tmp_path / "mine.md").write_text(prompt_file("mine", "Go on with {n}.", "Think."))
+    told = output_of(app, *words, "--prompt", tmp_path / "mine.md")
+    assert json.loads((tmp_path / "run" / "tune.json").read_text())["initial"] == "Go on with {n}."
+    assert output_of(app, *words, "--prompt", "Go on with {n}.") == told, "the same run, which costs nothing"
+    again = (*words[:-4], "--run", tmp_path / "again", "--calls", 40, "--prompt", tmp_path / "run" / "prompt.md")
+    output_of(app, *again)
+    assert json.loads((tmp_path / "again" / "tune.json").read_text())["initial"] == "Go on with {n}."
 
 
 @pytest.mark.parametrize("engine", ["scripted", "torch"])
