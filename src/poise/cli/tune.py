@@ -79,7 +79,7 @@ def tune(
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
     RUN/prompt.md is the prompt, for --prompt; RUN/report.html shows what was tried (poise report RUN, at any time).
     With --shorter, {n} in a prompt ("Use at most {n} words.") is a number that is searched; --pick chooses from what
-    came of it, then and later.
+    came of it, then and later. The seconds of latency= are those of the judgement, which draws 64 answers at once.
     """
     from poise.evals.tasks import load_task
     from poise.tune.facade import Optimizer

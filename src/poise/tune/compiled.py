@@ -55,7 +55,9 @@ class Compiled:
     def pick(self, rule: str = "", *, latency: float | None = None, max_drop: float | None = None) -> str:
         """A prompt by one rule: `latency`, the most accurate whose p95 is at most so many seconds; `max_drop`, the
         shortest that is shown to lose less than so much accuracy (a share); or a rule as `poise tune --pick` takes it.
-        Raises ConfigError where no prompt is that fast, or the rows are too few to show so small a drop."""
+        Seconds are those of the judgement, which draws up to 64 answers at once: they compare prompts; an answer that
+        is asked for alone may take less. Raises ConfigError where no prompt is that fast, or the rows are too few to
+        show so small a drop."""
         return Pick.one(rule, latency, max_drop).of(self.archive, self.tuned.judged_best).name
 
 

@@ -18,15 +18,16 @@ from poise.evals.tasks import Task
 from poise.seams import Engine
 from poise.tune.lengths import Outcome
 
-_AT_ONCE = 64
+AT_ONCE = 64
+"""Answers drawn at once, so seconds are those of an answer beside so many."""
 _SAID = 200  # characters kept of what went wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One answer to one question. `ids`: its token ids where the engine tells them, an end token left out; `right`: by
-    the task's grade, never for a failure; `failure`: what went wrong, or nothing; `away`: it was the engine, and the
-    same call may succeed later."""
+    """One answer to one question. `ids`: its token ids where the engine tells them, an end token left out; `seconds`:
+    beside up to AT_ONCE others; `right`: by the task's grade, never for a failure; `failure`: what went wrong, or
+    nothing; `away`: it was the engine, and the same call may succeed later."""
 
     item: str
     text: str = ""
@@ -80,7 +81,7 @@ async def answered(
     engine: Engine, task: Task, asked: Sequence[Asked], sampling: Sampling, seed: int
 ) -> list[Generated]:
     """The same for questions with prompts of their own."""
-    room = asyncio.Semaphore(_AT_ONCE)
+    room = asyncio.Semaphore(AT_ONCE)
 
     async def one(place: int, row: Asked) -> Generated:
         async with room:

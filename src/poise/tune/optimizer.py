@@ -249,7 +249,8 @@ async def judged(
     engine: Engine, problem: Problem, settings: TuneSettings, store: TuneDir, text: str, *, test: bool = False
 ) -> Measured:
     """A prompt on the rows that judge, or those of the test, all prompts under the same dice; what was judged before is
-    not again. A row that failed counts as the longest there may be: what fails must not look short."""
+    not again. A row that failed counts as the longest there may be, and took as long as any: what fails must not look
+    short or fast."""
     kept, items, dice = (TEST, problem.test, 2) if test else (DEV, problem.judge, 1)
     rows_of = digest(items)
     for line in store.lines(kept):
@@ -261,12 +262,13 @@ async def judged(
 
     sampling = settings.step.sampling
     rows = await generated(engine, problem.task, items, asked, sampling, settings.seed + dice)
+    slowest = max(row.seconds for row in rows)
     line = {
         "prompt": text,
         "of": rows_of,
         "right": [row.right for row in rows],
         "tokens": [sampling.max_tokens if row.failure else row.tokens for row in rows],
-        "seconds": [round(row.seconds, 4) for row in rows],
+        "seconds": [round(slowest if row.failure else row.seconds, 4) for row in rows],
     }
     store.append(kept, line)
     return _measured(line)

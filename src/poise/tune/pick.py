@@ -14,7 +14,8 @@ ALLOWED = "best, knee, max_drop=SHARE or latency=SECONDS"
 class Wish(Enum):
     """What is wanted: the most accurate prompt with a gain that is shown, or the initial one (BEST); where more tokens
     begin to buy little (KNEE); the shortest that is shown not to lose so much accuracy (MAX_DROP, a share); the most
-    accurate within a time (LATENCY, the 95th percentile in seconds)."""
+    accurate within a time (LATENCY, the 95th percentile in seconds, of answers drawn many at once: see
+    `poise.tune.generate.AT_ONCE`)."""
 
     BEST = "best"
     KNEE = "knee"

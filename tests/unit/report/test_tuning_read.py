@@ -202,6 +202,9 @@ def test_what_was_picked_and_by_what_rule_is_told(tune_path, tmp_path):
     assert f"take {other.cost:,.0f} tokens in the mean, those of the prompt to begin with {first.cost:,.0f}" in (
         found.sentence
     )
+    (path / "result.json").write_text(json.dumps(result | {"picked": told | {"rule": "latency=2.5"}}))
+    (found,) = picked(read_tuning(path))
+    assert "answers within 2.5 s, drawn up to 64 at once (alone they may take less)" in found.sentence
     (path / "result.json").write_text(json.dumps(result | {"picked": told | {"rule": "any"}}))
     with pytest.raises(DataError, match="max_drop=SHARE"):
         read_tuning(path)

@@ -163,7 +163,7 @@ def test_settings_of_a_run_without_lengths_are_those_of_before(task):
 
 
 async def test_a_row_that_failed_counts_as_the_longest(engine, task, tmp_path):
-    """No prompt gets short by failing: questions that do not fit the window have no answer."""
+    """No prompt gets short or fast by failing: questions that do not fit the window have no answer."""
     items = task.items(12, 0)
     long = dataclasses.replace(items[8], question="x" * 300)
     problem = Problem(task, tuple(items[:8]), (long, items[9]))
@@ -172,6 +172,7 @@ async def test_a_row_that_failed_counts_as_the_longest(engine, task, tmp_path):
     one = result.detailed_results[0]
     assert (one.right[0], one.tokens[0]) == (False, 4)
     assert one.tokens[1] <= 4
+    assert one.seconds[0] == one.seconds[1] > 0, "it was refused at once"
 
 
 class Slow(TorchLM):

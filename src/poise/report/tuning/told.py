@@ -11,6 +11,7 @@ from poise.report.tuning.lineage import words as cut
 from poise.report.tuning.picks import Contest, contest
 from poise.report.tuning.read import Step, Tried, Tuning
 from poise.report.words import Verdict
+from poise.tune.generate import AT_ONCE
 from poise.tune.pick import Wish
 from poise.tune.shortlist import Kind
 
@@ -19,7 +20,8 @@ _WISHED = {
     Wish.BEST: "the most accurate one with a gain that is shown, or else the prompt to begin with",
     Wish.KNEE: "where more tokens begin to buy little",
     Wish.MAX_DROP: "the shortest that is shown to lose less than {points} points",
-    Wish.LATENCY: "the most accurate of those with 95 % of their answers within {seconds} s",
+    Wish.LATENCY: "the most accurate of those with 95 % of their answers within {seconds} s, "
+    f"drawn up to {AT_ONCE} at once (alone they may take less)",
 }
 _WON = {
     Verdict.BETTER: ("more races won", "The {} wins more races than chance."),
