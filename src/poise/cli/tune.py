@@ -16,6 +16,7 @@ from poise.cli.interrupt import interruptible, resumable
 if TYPE_CHECKING:
     from poise.evals.rows import Item
     from poise.evals.tasks import Task
+    from poise.prompts import PromptFile
     from poise.tune.budget import TuneBudget
     from poise.tune.compiled import Compiled
     from poise.tune.estimate import Estimate
@@ -85,7 +86,7 @@ def tune(
     from poise.tune.facade import Optimizer
     from poise.tune.step import StepSettings
 
-    prompt = _text(prompt)
+    begun = _beginning(prompt)
     source, budget = load_task(task), _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
     step, named = StepSettings(reasoning_tokens=reasoning), f"{engine} {model}" if model else engine
     wished = partial(Optimizer, by=by, shorter=shorter, phrases=phrases, pick=pick, reflection=reflection or None)
@@ -93,17 +94,16 @@ def tune(
     _fetch(made)
     items = _items(source, task, (learn, judge, test), (20, 40, 40) if quick else (60, 300, 300), seed)
     if headroom:
-        _tell_before(made, prompt, items)
+        _tell_before(made, begun, items)
     else:
-        _tell(resumable(_compiled(made, prompt, items), run))
+        _tell(resumable(_compiled(made, begun, items), run))
 
 
-def _text(prompt: str) -> str:
-    """What stands behind the question: a text as it is, or that of a prompt file."""
+def _beginning(prompt: str) -> str | PromptFile:
+    """What is tuned: a text as it is, or a prompt file."""
     from poise.prompts import load
-    from poise.tune.compiled import starting
 
-    return starting(load(prompt)) if prompt.endswith(".md") else prompt
+    return load(prompt) if prompt.endswith(".md") else prompt
 
 
 def _budget(calls: int | None, tokens: int | None, minutes: float | None, seconds: float) -> TuneBudget:
@@ -142,7 +142,7 @@ def _items(task: Task, spec: str, asked: Sequence[int | None], usual: Sequence[i
     return Sets(items[:learn], items[learn : learn + judge], items[learn + judge : learn + judge + test] or None)
 
 
-async def _compiled(made: Optimizer, prompt: str, items: Sets) -> Compiled:
+async def _compiled(made: Optimizer, prompt: str | PromptFile, items: Sets) -> Compiled:
     """What the search comes to, behind a bar; the engine is there before the bar is."""
     from poise.tune.facade import opened
     from poise.tune.progress_bar import TuneBar
@@ -155,7 +155,7 @@ async def _compiled(made: Optimizer, prompt: str, items: Sets) -> Compiled:
             )
 
 
-def _tell_before(made: Optimizer, prompt: str, items: Sets) -> None:
+def _tell_before(made: Optimizer, prompt: str | PromptFile, items: Sets) -> None:
     import asyncio
 
     room, meaning = asyncio.run(interruptible(_before(made, prompt, items)))
@@ -167,7 +167,7 @@ def _tell_before(made: Optimizer, prompt: str, items: Sets) -> None:
     typer.echo(meaning.told())
 
 
-async def _before(made: Optimizer, prompt: str, items: Sets) -> tuple[Headroom, Estimate]:
+async def _before(made: Optimizer, prompt: str | PromptFile, items: Sets) -> tuple[Headroom, Estimate]:
     """Whether there is anything to gain, and what the budget will mean; the engine is opened once."""
     from poise.tune.facade import opened
 
