@@ -75,7 +75,7 @@ def tune(
     poise tune --task my.jsonl --by gepa --engine http://localhost:8000/v1 --model MODEL --calls 3000 --headroom
 
     Answers, tokens or minutes are those of the search. The judgement comes on top: at most 6 prompts (13 with
-    --shorter), each on all questions of --judge; --headroom says what that takes.
+    --shorter), each on all questions of --judge, and two on those of --test; --headroom says what that takes.
 
     Stop it at any time: the same command goes on where it stopped, and one with a larger budget goes further.
     RUN/prompt.md is the prompt, for --prompt; RUN/report.html shows what was tried (poise report RUN, at any time).
