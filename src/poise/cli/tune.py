@@ -91,8 +91,9 @@ def tune(
     step, named = StepSettings(reasoning_tokens=reasoning), f"{engine} {model}" if model else engine
     wished = partial(Optimizer, by=by, shorter=shorter, phrases=phrases, pick=pick, reflection=reflection or None)
     made = wished(source, engine=named, budget=budget, seed=seed, run_dir=run, step=step)
-    _fetch(made)
     items = _items(source, task, (learn, judge, test), (20, 40, 40) if quick else (60, 300, 300), seed)
+    made.check(begun, trainset=items.learn, valset=items.judge, testset=items.test)
+    _fetch(made)
     if headroom:
         _tell_before(made, begun, items)
     else:

@@ -225,6 +225,17 @@ class Optimizer:
             length = replace(length, phrases=load_phrases(Path(self.phrases)))
         return replace(step, shorter=length)
 
+    def check(
+        self,
+        program: str | PromptFile | object = "",
+        *,
+        trainset: Iterable[Any],
+        valset: Iterable[Any] | None = None,
+        testset: Iterable[Any] | None = None,
+    ) -> None:
+        """Raise ConfigError for sets that `compile` would refuse. Nothing is opened or asked."""
+        self._asked(program, trainset, valset, testset)
+
     def beginning(self, program: str | PromptFile | object = "") -> str:
         """The text that a search begins with, its slots filled. Raises ConfigError as `compile` does."""
         return self._settings(program).beginning

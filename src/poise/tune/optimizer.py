@@ -32,7 +32,7 @@ from poise.tune.chain import Link, most_accurate, on_the_front
 from poise.tune.gain import Gain, gain
 from poise.tune.generate import generated
 from poise.tune.lines import cut_to_json, link, step_to_json, tuned_to_json
-from poise.tune.placing import messages, pieces
+from poise.tune.placing import messages, pieces, placed
 from poise.tune.problem import Problem, digest
 from poise.tune.rows import LossTerms
 from poise.tune.step import StepSettings
@@ -237,7 +237,7 @@ async def conclude(
 
 def _pieces(engine: TorchLM, prompt: str) -> list[str]:
     tokenizer = engine.tokenizer()
-    return pieces(tokenizer, tokenizer(prompt, add_special_tokens=False).input_ids)
+    return pieces(tokenizer, placed(tokenizer, "?", prompt).prompt)
 
 
 def most_finalists(step: StepSettings) -> int:

@@ -219,11 +219,11 @@ def test_engines_that_cannot_be_tuned_for_are_refused(task, tmp_path, monkeypatc
     assert hint in str(caught.value)
 
 
-def test_questions_with_one_answer_are_refused(tmp_path):
+def test_questions_with_one_answer_are_refused_before_a_model_is_opened(tmp_path):
     path = tmp_path / "same.jsonl"
     path.write_text("".join(f'{{"question": "Is {k} a number?", "answer": "yes"}}\n' for k in range(12)))
     with pytest.raises(ConfigError, match="different answers"):
-        outcome_of(app, "tune", "--task", path, "--learn", "6")
+        outcome_of(app, "tune", "--task", path, "--learn", "6", "--engine", f"torch:{tmp_path / 'nowhere'}")
 
 
 def test_the_help_names_every_way():
