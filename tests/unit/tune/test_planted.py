@@ -14,7 +14,7 @@ from poise.tune.step import StepSettings
 from poise.tune.steppers import steps_of
 
 SETTINGS = StepSettings(By.GRADIENT, rows=8, candidates=24, tries=1, reasoning_tokens=10, race=Race(block=10, most=10))
-SEEDS, PATIENCE = range(4), 25
+SEEDS, PATIENCE = range(4), 80
 
 
 async def searched(engine, task, by, seed):
