@@ -55,7 +55,7 @@ def outcome(tuning: Tuning, last: Sequence[Piece]) -> Html:
     ended = tuning.ended
     if ended and ended.picked != tuning.initial:
         shown += [el("h3", f"What came out ({tuning.name(ended.picked)})"), sections.copied(ended.picked)]
-    caption = "A gain counts where its interval (95 %, paired bootstrap) lies above 0; else the prompt stays."
+    caption = "A gain counts where its interval (bootstrap) lies above 0 and p is below .05; else the prompt stays."
     return sections.card(
         "Outcome",
         caption,
