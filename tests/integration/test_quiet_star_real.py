@@ -23,6 +23,7 @@ SILENT = (("silent", 1.0),)
 TASK = "basic_arithmetic:min_terms=3,max_terms=3,min_digits=1,max_digits=1"
 
 
+@pytest.mark.timeout(300)
 def test_more_answers_are_right_with_thoughts_than_without():
     source = Source(TASK, 64, 4500, prompts=SILENT, values=True)
     model, base = load_quiet_star(folder_of(""))
