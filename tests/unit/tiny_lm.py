@@ -13,6 +13,20 @@ TEMPLATE = (
 )
 
 
+SIZES = {
+    "vocab_size": 258,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.5,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
+
+
 def tokenizer(*merges: tuple[str, str]) -> Any:
     """Bytes as tokens, and two special ones: 0 opens a turn, 1 ends it. `merges`: pairs that are a token together."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -66,20 +80,7 @@ def llama(seed: int = 0, **changes: Any) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
-    settings = {
-        "vocab_size": 258,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 512,
-        "initializer_range": 0.5,
-        "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-    }
-    return LlamaForCausalLM(LlamaConfig(**settings | changes)).eval()
+    return LlamaForCausalLM(LlamaConfig(**SIZES | {"tie_word_embeddings": True} | changes)).eval()
 
 
 def mistral(seed: int = 0, **changes: Any) -> Any:

@@ -182,8 +182,7 @@ def _tell(found: Compiled) -> None:
     for one in found.detailed_results:
         accuracy = f"{100 * one.accuracy:.1f} %, {one.cost:.0f} tokens, n = {len(one.right)}"
         typer.echo(f"{accuracy}: {one.name!r}")
-    told = found.tuned.gain
-    gain = f"{100 * told.mean:+.1f} points [{100 * told.low:.1f}, {100 * told.high:.1f}]"
+    gain = found.tuned.gained.told()
     if found.shown:
         typer.echo(f"gain {gain} on questions that were not learnt from")
     elif not found.tuned.steps:

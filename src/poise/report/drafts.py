@@ -11,9 +11,8 @@ from poise.core import Finish
 from poise.errors import DataError
 from poise.evals.passes import Graded
 from poise.evals.rows import Row
-from poise.records import trace_from_json
 from poise.report.read import Reading
-from poise.store.run_dir import TRACES, RunDir
+from poise.store.run_dir import TRACES
 from poise.trace import Drawn, Launched, Opened, Trace
 
 _log = logging.getLogger(__name__)
@@ -26,13 +25,12 @@ def graded(reading: Reading, widths: Mapping[str, int]) -> dict[str, Graded]:
     rows = {(row.arm, row.item): row for row in reading.rows if row.arm in widths and row.truth}
     grades, found = Grades(reading.rows), {arm: dict[str, int]() for arm in widths}
     try:
-        for line in RunDir(reading.path).lines(TRACES):
-            row = rows.get((line.get("arm", ""), line.get("item", "")))
-            if row is None or row.arm not in found:
-                continue
-            right = _right(trace_from_json(line["trace"]), row, widths[row.arm], grades)
+        for row, trace in reading.traces(rows):
+            right = _right(trace, row, widths[row.arm], grades)
             if right is None:
                 del found[row.arm]
+                for key in [key for key in rows if key[0] == row.arm]:
+                    del rows[key]
             else:
                 found[row.arm][row.item] = right
     except (DataError, KeyError) as error:

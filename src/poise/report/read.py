@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,14 @@ class Reading:
             found[row.arm].append(row)
         return found
 
+    def traces(self, rows: Mapping[tuple[str, str], Row]) -> Iterator[tuple[Row, Trace]]:
+        """Those of some rows, by arm and item, one by one; a row that is taken out of `rows` on the way is passed over.
+        Raises DataError or KeyError at a broken one."""
+        for line in RunDir(self.path).lines(TRACES):
+            row = rows.get((line.get("arm", ""), line.get("item", "")))
+            if row is not None:
+                yield row, trace_from_json(line["trace"])
+
     def examples(self) -> list[Example]:
         """The first right and the first wrong answer of each arm, in the order of arms. Reads traces one by one, keeps
         only these, and stops when all are found; a broken trace ends the search."""
@@ -86,10 +95,8 @@ class Reading:
                 wanted |= {(first.arm, first.item): first} if first else {}
         found: dict[tuple[str, str], Example] = {}
         try:
-            for line in RunDir(self.path).lines(TRACES):
-                key = (line.get("arm", ""), line.get("item", ""))
-                if key in wanted:
-                    found[key] = Example(wanted[key], trace_from_json(line["trace"]))
+            for row, trace in self.traces(wanted):
+                found[row.arm, row.item] = Example(row, trace)
                 if len(found) == len(wanted):
                     break
         except (DataError, KeyError) as error:

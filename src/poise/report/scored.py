@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from poise.errors import DataError
 from poise.evals import stats
 from poise.evals.rows import Interval, Row
-from poise.records import trace_from_json
 from poise.report import words
 from poise.report.drafts import Grades
 from poise.report.read import Reading
-from poise.store.run_dir import TRACES, RunDir
+from poise.store.run_dir import TRACES
 from poise.strategies.stepwise import is_answer
 from poise.trace import Drawn, Opened, Scored, Trace
 
@@ -63,12 +62,15 @@ def scored(reading: Reading) -> list[Told]:
     rows = {(row.arm, row.item): row for row in reading.rows if row.arm in names and row.truth}
     columns: dict[tuple[str, bool], _Column] = {}
     grades = Grades(reading.rows)
-    for row, trace in _traces(reading, rows):
-        for thinks, score, right in _drafts(trace, row, grades):
-            into = columns.setdefault((row.arm, thinks), _Column())
-            into.questions.append(row.item)
-            into.scores.append(score)
-            into.right.append(right)
+    try:
+        for row, trace in reading.traces(rows):
+            for thinks, score, right in _drafts(trace, row, grades):
+                into = columns.setdefault((row.arm, thinks), _Column())
+                into.questions.append(row.item)
+                into.scores.append(score)
+                into.right.append(right)
+    except (DataError, KeyError) as broken:
+        _log.warning("%s: scores are judged up to a broken trace: %s", reading.path / TRACES, broken)
     clusters = {row.item: row.cluster for row in rows.values()}
     found = []
     for arm, scorer in names.items():
@@ -83,16 +85,6 @@ def scored(reading: Reading) -> list[Told]:
 
 def _scorer(arm: object) -> bool:
     return isinstance(arm, dict) and bool(arm.get("plan", {}).get("scorer"))
-
-
-def _traces(reading: Reading, rows: dict[tuple[str, str], Row]) -> Iterator[tuple[Row, Trace]]:
-    try:
-        for line in RunDir(reading.path).lines(TRACES):
-            row = rows.get((line.get("arm", ""), line.get("item", "")))
-            if row:
-                yield row, trace_from_json(line["trace"])
-    except (DataError, KeyError) as error:
-        _log.warning("%s: scores are judged up to a broken trace: %s", reading.path / TRACES, error)
 
 
 def _drafts(trace: Trace, row: Row, grades: Grades) -> Iterator[tuple[bool, float, bool]]:

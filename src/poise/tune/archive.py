@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,6 +35,9 @@ class Objective(Enum):
         if cls.ACCURACY not in found:
             raise ConfigError("objectives", [each.value for each in found], "accuracy among them")
         return found
+
+
+DEFAULT = (Objective.ACCURACY, Objective.TOKENS)
 
 
 class Counted:
@@ -92,7 +95,7 @@ class Archive:
         accuracy_box: float = 0.005,
         token_box: float = 0.02,
         *,
-        objectives: Sequence[Objective] = (Objective.ACCURACY, Objective.TOKENS),
+        objectives: Sequence[Objective] = DEFAULT,
         seed: int = 0,
         times: int = 500,
     ) -> None:
@@ -181,6 +184,14 @@ class Archive:
         if not self._members:
             raise ConfigError("archive", 0, "at least one prompt")
         return max(self._members, key=lambda one: (one.accuracy, -one.cost))
+
+
+def archived(measured: Iterable[Measured], objectives: Sequence[Objective] = DEFAULT) -> Archive:
+    """An archive that was offered all of these, in their order. Raises ConfigError as `add` does."""
+    archive = Archive(objectives=objectives)
+    for one in measured:
+        archive.add(one)
+    return archive
 
 
 def _cost(measured: Measured, objective: Objective) -> float:

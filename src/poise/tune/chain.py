@@ -23,27 +23,16 @@ class Link:
 
 def most_accurate(initial: str, links: Sequence[Link], most: int) -> list[str]:
     """The initial prompt, then at most so many others, each once, by the accuracy that their races saw; of equals the
-    later. What is met again stands where it was met last."""
-    stands, accuracy = dict[str, float](), 0.0
-    for link in links:
-        accuracy += link.gain
-        stands.pop(link.prompt, None)
-        stands[link.prompt] = accuracy
-    stands.pop(initial, None)
-    found = sorted(reversed(stands), key=lambda prompt: -stands[prompt])
+    later."""
+    stands = _stands(initial, links)
+    found = sorted(reversed(stands), key=lambda prompt: -stands[prompt][0])
     return [initial, *found[:most]]
 
 
 def on_the_front(initial: str, links: Sequence[Link], most: int) -> list[str]:
     """The initial prompt, then at most so many others, each once: the last that was accepted, those that no other is
     both as accurate as and as short as, those that only these are, and so on; of equals the later."""
-    stands: dict[str, tuple[float, float]] = {}
-    accuracy, size = 0.0, 0.0
-    for link in links:
-        accuracy, size = accuracy + link.gain, size + math.log(link.ratio) if link.ratio > 0 else size
-        stands.pop(link.prompt, None)  # what is met again stands where it was met last
-        stands[link.prompt] = (accuracy, size)
-    stands.pop(initial, None)
+    stands = _stands(initial, links)
     order = list(reversed(stands))
     found = order[:1]
     left = order[1:]
@@ -52,6 +41,19 @@ def on_the_front(initial: str, links: Sequence[Link], most: int) -> list[str]:
         found += layer
         left = [one for one in left if one not in layer]
     return [initial, *found[:most]]
+
+
+def _stands(initial: str, links: Sequence[Link]) -> dict[str, tuple[float, float]]:
+    """Accuracy and log of the size above those of the initial prompt, of the others, in the order of their acceptance;
+    what is met again stands where it was met last."""
+    stands: dict[str, tuple[float, float]] = {}
+    accuracy, size = 0.0, 0.0
+    for link in links:
+        accuracy, size = accuracy + link.gain, size + math.log(link.ratio) if link.ratio > 0 else size
+        stands.pop(link.prompt, None)
+        stands[link.prompt] = (accuracy, size)
+    stands.pop(initial, None)
+    return stands
 
 
 def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:

@@ -9,7 +9,7 @@ from poise.core import Request
 from poise.errors import ConfigError, DataError
 from poise.prompts import PromptFile, load, parse
 from poise.store.whole import write_whole
-from poise.tune.archive import Archive, Measured, Objective, Placed
+from poise.tune.archive import Archive, Measured, Placed
 from poise.tune.emit import beginning, prompt_file
 from poise.tune.lines import tested_to_json
 from poise.tune.optimizer import RESULT, Tuned, TuneDir, initial
@@ -91,14 +91,6 @@ class Emitted:
             more = {"test": tested_to_json(tested)} if tested else {}
             store.write(RESULT, result | {"picked": {"prompt": picked.name, "rule": rule}} | more)
         return path
-
-
-def archived(tuned: Tuned, objectives: tuple[Objective, ...]) -> Archive:
-    """The finalists that none surely beats in the objectives."""
-    archive = Archive(objectives=objectives)
-    for one in tuned.detailed_results:
-        archive.add(one)
-    return archive
 
 
 def _there(path: Path) -> PromptFile | None:

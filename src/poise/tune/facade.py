@@ -17,9 +17,9 @@ from poise.errors import ConfigError, UnknownName
 from poise.evals.tasks import Task
 from poise.prompts import PromptFile
 from poise.seams import Engine
-from poise.tune.archive import Objective
+from poise.tune.archive import Objective, archived
 from poise.tune.budget import TuneBudget
-from poise.tune.compiled import Compiled, Emitted, archived, starting
+from poise.tune.compiled import Compiled, Emitted, starting
 from poise.tune.emit import REFLECTION, source_of, tidy
 from poise.tune.estimate import Estimate, estimate, estimate_evolving
 from poise.tune.evolve import GEPA, EvolveDir, evolve, require_gepa
@@ -123,7 +123,7 @@ class Optimizer:
                 tuned = await optimise(with_weights(engine), problem, settings, TuneDir(self.run_dir), watch)
             begun = program if isinstance(program, PromptFile) else None
             emitted = Emitted(Path(self.run_dir), engine.card.name, problem.task.name, source, begun)
-            archive, wish = archived(tuned, Objective.named(self.objectives)), Pick.read(self.pick)
+            archive, wish = archived(tuned.detailed_results, Objective.named(self.objectives)), Pick.read(self.pick)
             picked = wish.of(archive, tuned.judged_best)
             told = await on_test(engine, problem, settings, TuneDir(self.run_dir), picked.name, watch)
             return Compiled(tuned, archive, picked, emitted.write(picked, tuned.initial, wish.told(), told), told)

@@ -25,6 +25,11 @@ class Gain:
     p: float
     among: int
 
+    def told(self) -> str:
+        """In points, with its interval."""
+        mean, low, high = (100 * each for each in (self.interval.mean, self.interval.low, self.interval.high))
+        return f"{mean:+.1f} points [{low:.1f}, {high:.1f}]"
+
     @property
     def shown(self) -> bool:
         """Whether both say so, at 5 %."""

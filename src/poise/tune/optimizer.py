@@ -26,7 +26,7 @@ from poise.records import Json
 from poise.seams import Engine
 from poise.store.environment import environment
 from poise.store.run_dir import RunDir
-from poise.tune.archive import Archive, Measured, Placed
+from poise.tune.archive import Measured, Placed, archived
 from poise.tune.budget import Spent, TuneBudget
 from poise.tune.chain import Link, most_accurate, on_the_front
 from poise.tune.gain import Gain, gain
@@ -279,10 +279,7 @@ def _measured(line: Json) -> Measured:
 
 
 def _tuned(measured: Sequence[Measured], clusters: Sequence[str], steps: int, spent: Spent) -> Tuned:
-    archive = Archive()
-    for one in measured:
-        archive.add(one)
     first, *others = measured
     found = gain(first, others, clusters)
     best = found.best.name if found.shown else first.name
-    return Tuned(first.name, best, found, tuple(archive.front()), tuple(measured), steps, spent)
+    return Tuned(first.name, best, found, tuple(archived(measured).front()), tuple(measured), steps, spent)

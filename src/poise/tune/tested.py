@@ -23,11 +23,9 @@ class Tested:
 
     def told(self) -> str:
         """In a line."""
-        low, high = self.gained.interval.low, self.gained.interval.high
-        points = f"{100 * self.gained.interval.mean:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
         shares = f"{100 * self.before.accuracy:.1f} to {100 * self.after.accuracy:.1f} %"
         sizes = f"{self.before.cost:.0f} to {self.after.cost:.0f} tokens"
-        return f"{points}, {shares}, {sizes}, n = {len(self.after.right)}, p = {self.gained.p:.2g}"
+        return f"{self.gained.told()}, {shares}, {sizes}, n = {len(self.after.right)}, p = {self.gained.p:.2g}"
 
 
 async def on_test(

@@ -15,9 +15,9 @@ from poise.core import Kind, Request
 from poise.errors import AbilityMissing, ConfigError, DataError, UnknownName
 from poise.prompts.export import as_python
 from poise.tune import Compiled, Objective, Optimizer, StepSettings, TuneBudget
-from poise.tune.archive import Measured
+from poise.tune.archive import Measured, archived
 from poise.tune.budget import Spent
-from poise.tune.compiled import Emitted, archived, starting
+from poise.tune.compiled import Emitted, starting
 from poise.tune.facade import WAYS
 from poise.tune.optimizer import _tuned, initial
 from poise.tune.pick import Pick
@@ -263,7 +263,7 @@ def test_the_file_is_that_of_what_is_picked(tmp_path):
     clusters = [str(row) for row in range(100)]
     tuned = _tuned([measured("plain", 80, 100), measured("short", 79, 20)], clusters, 3, Spent())
     for rule, name in (("best", "plain"), ("max_drop=.1", "short"), ("latency=1", "plain")):
-        archive = archived(tuned, Objective.named(["accuracy", "tokens"]))
+        archive = archived(tuned.detailed_results, Objective.named(["accuracy", "tokens"]))
         picked = Pick.read(rule).of(archive, tuned.judged_best)
         assert picked.name == name
         file = prompts.load(str(Emitted(tmp_path, "m", "t", "s").write(picked, "plain", rule)))

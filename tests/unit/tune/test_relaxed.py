@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_lm import gpt2, llama, mistral
+from tiny_lm import SIZES, gpt2, llama, mistral
 
 from poise.errors import ConfigError
 from poise.tune.relaxed import Relaxed
@@ -93,21 +93,7 @@ def family(name, **changes):
     import transformers
 
     torch.manual_seed(0)
-    settings = {
-        "vocab_size": 258,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "max_position_embeddings": 512,
-        "initializer_range": 0.5,
-        "pad_token_id": 1,
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-    }
-    config = getattr(transformers, f"{name}Config")(**settings | changes)
+    config = getattr(transformers, f"{name}Config")(**SIZES | {"head_dim": 8, "pad_token_id": 1} | changes)
     return getattr(transformers, f"{name}ForCausalLM")(config).eval()
 
 

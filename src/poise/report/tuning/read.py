@@ -17,7 +17,7 @@ from poise.evals.stats import resample
 from poise.records import Json
 from poise.report.words import clean
 from poise.store.run_dir import ENVIRONMENT
-from poise.tune.archive import Archive, Measured
+from poise.tune.archive import Measured, archived
 from poise.tune.budget import Spent
 from poise.tune.optimizer import DEV, RESULT, STEPS, TuneDir
 from poise.tune.pick import Pick
@@ -173,10 +173,8 @@ class Tuning:
 
     def judged(self) -> list[Judged]:
         """The prompts that were judged, by rising cost. Cost: a bootstrap or two for each pair."""
-        archive, found = Archive(), []
-        for one in self.measured:
-            archive.add(one)
-        kept = {placed.measured.name for placed in archive.front()}
+        found = []
+        kept = {placed.measured.name for placed in archived(self.measured).front()}
         first = next((one for one in self.measured if one.name == self.initial), None)
         for one in sorted(self.measured, key=lambda each: (each.cost, -each.accuracy)):
             other = first if first is not None else one
