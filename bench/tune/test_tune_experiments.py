@@ -15,6 +15,7 @@ UNIT = Path(__file__).parents[2] / "tests" / "unit"
 sys.path += [str(UNIT), str(UNIT / "tune")]
 
 import running  # noqa: E402
+import ways  # noqa: E402
 from experiments import estimate, measure, show, with_room  # noqa: E402
 from findings import Findings, Found, Outcomes, choice, oracle, thinned  # noqa: E402
 from pairs import joined, pair, table  # noqa: E402
@@ -28,6 +29,8 @@ from poise.engines.torch_lm import TorchLM  # noqa: E402
 from poise.errors import ConfigError  # noqa: E402
 from poise.evals.tasks import load_task  # noqa: E402
 from poise.tune.archive import Measured  # noqa: E402
+from poise.tune.lengths import Shorter  # noqa: E402
+from poise.tune.phrases import Phrases  # noqa: E402
 
 
 def test_the_plan_is_what_the_experiments_are():
@@ -318,7 +321,13 @@ def tasks(folder):
     return [digits, Subject("yes", str(yes), pool="bbh")]
 
 
-async def test_the_whole_in_miniature(tmp_path, knowing, capsys):
+@pytest.fixture
+def bank(monkeypatch):
+    """A phrase that the tiny model's tokenizer can say, and that means nothing; it knows no word of those that ship."""
+    monkeypatch.setattr(ways, "Shorter", partial(Shorter, phrases=Phrases(("z",))))
+
+
+async def test_the_whole_in_miniature(tmp_path, knowing, capsys, bank):
     opened, subjects, folder = [], tasks(tmp_path / "data"), tmp_path / "run"
 
     def opening(word):

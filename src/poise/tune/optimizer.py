@@ -142,7 +142,8 @@ class TuneSettings:
 @dataclass(slots=True)
 class _State:
     """Where a run stands: the prompt, what the races of those accepted so far saw, steps, the place of the last one,
-    what was spent, and the dearest step."""
+    what was spent, and the dearest step. `idle`: how many steps in a row had nothing to try; `stuck`: once they were
+    more than the prompt has tokens, none will."""
 
     prompt: str
     links: list[Link] = field(default_factory=list)
@@ -150,6 +151,8 @@ class _State:
     last: int | None = None
     spent: Spent = field(default_factory=Spent)
     dearest: Spent = field(default_factory=Spent)
+    idle: int = 0
+    stuck: bool = False
 
     def take(self, line: Json, unit: str) -> None:
         """One step more, as it is written down; of one that was cut off, its cost alone."""
@@ -159,6 +162,8 @@ class _State:
         if "prompt" in line:
             before, self.prompt = self.prompt, line["prompt"]
             self.steps, self.last = self.steps + 1, line["place"]
+            self.idle = 0 if cost.calls or cost.tokens else self.idle + 1
+            self.stuck = self.idle > len(line["tokens"])
             if self.prompt != before:
                 self.links += [link(tried) for tried in line["tried"] if tried["prompt"] == self.prompt]
 
@@ -171,7 +176,8 @@ async def optimise(
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
     """Steps over the prompt's tokens, from left to right and round again, while the budget affords the next: the most
-    that it may cost in calls or tokens, in seconds as dear as the dearest so far; then the judgement. A step in which
+    that it may cost in calls or tokens, in seconds as dear as the dearest so far, and until a round of them has nothing
+    to try; then the judgement. A step in which
     the seconds run out is dropped; a larger budget takes it again. Raises ConfigError for what cannot work before a
     token is spent, calls or tokens below one step among it, and StoreError as runs do; no row that fails raises."""
     stepper = steps_of(engine, problem.task, problem.learn, settings.step, settings.terms, settings.seed)
@@ -181,7 +187,7 @@ async def optimise(
         state = _State(begun)
         for line in (*store.lines(STEPS), *store.lines(CUT)):
             state.take(line, budget.unit)
-        while budget.begins(state.spent, stepper.most(state.prompt), state.dearest):
+        while not state.stuck and budget.begins(state.spent, stepper.most(state.prompt), state.dearest):
             began, number = time.perf_counter(), state.steps
             place = stepper.place(number, state.last, state.prompt)
             try:

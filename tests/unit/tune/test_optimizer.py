@@ -224,6 +224,22 @@ async def test_a_step_is_cut_off_where_seconds_run_out_and_a_larger_budget_takes
     assert len(steps(tmp_path / "run")) == 1
 
 
+async def test_a_search_with_nothing_to_try_ends(planted_engine, planted_task, tmp_path):
+    """A step that asks nothing spends nothing: without an end of its own it would be taken for ever. The model's
+    tokenizer knows no word of the bank's only phrase."""
+    items = list({item.question: item for item in planted_task.items(40, 0)}.values())
+    bank = Shorter(phrases=Phrases(("Unheard",)))
+    step = dataclasses.replace(SETTINGS, tries=0, reasoning_tokens=10, shorter=bank)
+    problem = Problem(planted_task, tuple(items[:5]), tuple(items[5:]))
+    settings = TuneSettings("Go a", TuneBudget(tokens=600), step)
+    few = await optimise(planted_engine, problem, settings, TuneDir(tmp_path / "run"))
+    lines = steps(tmp_path / "run")
+    assert {(line["spent"]["calls"], line["spent"]["tokens"], line["prompt"]) for line in lines} == {(0, 0, "Go a")}
+    assert few.steps == len(lines) == len(lines[0]["tokens"]) + 1
+    more = dataclasses.replace(settings, budget=TuneBudget(tokens=6_000))
+    assert (await optimise(planted_engine, problem, more, TuneDir(tmp_path / "run"))).steps == few.steps
+
+
 async def test_a_larger_budget_goes_on(engine, task, tmp_path):
     few = await run(engine, task, tmp_path / "run", TuneBudget(calls=15))
     more = await run(engine, task, tmp_path / "run", TuneBudget(calls=40))
