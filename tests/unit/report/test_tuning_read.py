@@ -13,6 +13,7 @@ from poise.report.tuning.figures import stood
 from poise.report.tuning.read import is_tuning, read_tuning
 from poise.report.tuning.told import control, outcome, picked
 from poise.report.words import Verdict
+from poise.tune.lines import cut_to_json
 from poise.tune.shortlist import By
 
 
@@ -219,3 +220,13 @@ def test_a_prompt_that_another_rule_picked_does_not_stay(tune_path, tmp_path):
     result["picked"] = {"prompt": result["prompts"][1]["prompt"], "rule": "knee"}
     (path / "result.json").write_text(json.dumps(result))
     assert "stays" not in outcome(read_tuning(path)).sentence
+
+
+def test_a_step_that_was_cut_off_is_told(tune_path, tmp_path):
+    path = shutil.copytree(tune_path, tmp_path / "cut")
+    (path / "cut.jsonl").write_text(json.dumps(cut_to_json(40, 12.4)) + "\n")
+    [note] = read_tuning(path).notes
+    assert note == "Steps dropped because the seconds of the budget ran out meanwhile: 1 (12 s)."
+    (path / "steps.jsonl").write_text("")
+    with pytest.raises(DataError, match="ran out in the first"):
+        read_tuning(path)

@@ -19,7 +19,7 @@ from poise.report.words import clean
 from poise.store.run_dir import ENVIRONMENT
 from poise.tune.archive import Measured, archived
 from poise.tune.budget import Spent
-from poise.tune.optimizer import DEV, RESULT, STEPS, TuneDir
+from poise.tune.optimizer import CUT, DEV, RESULT, STEPS, TuneDir
 from poise.tune.pick import Pick
 from poise.tune.race import Standing
 from poise.tune.shortlist import Kind, Source
@@ -109,7 +109,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the directory of an optimisation holds. `settings` and `environment`: its tune.json and environment.json."""
+    """What the directory of an optimisation holds. `settings` and `environment`: its tune.json and environment.json;
+    `cut`: seconds of each step that was dropped when the budget of seconds ran out."""
 
     path: Path
     initial: str
@@ -118,6 +119,7 @@ class Tuning:
     ended: Ended | None
     settings: Json
     environment: Json
+    cut: tuple[float, ...] = ()
 
     @property
     def title(self) -> str:
@@ -144,6 +146,9 @@ class Tuning:
         elif self.ended.steps < len(self.steps):
             more = len(self.steps) - self.ended.steps
             notes.append(f"Unfinished: the result is of the first {self.ended.steps:,} steps; {more:,} came after.")
+        if self.cut:
+            told = f"{len(self.cut):,} ({sum(self.cut):,.0f} s)"
+            notes.append(f"Steps dropped because the seconds of the budget ran out meanwhile: {told}.")
         if failed:
             notes.append(f"{failed:,} answers of the races failed; they count as wrong.")
         return tuple(notes)
@@ -204,14 +209,16 @@ def read_tuning(path: str | os.PathLike[str]) -> Tuning:
             initial = _made(partial(_asked, initial), line, (store.path / STEPS, number))
         before, spent = (steps[-1].prompt, steps[-1].spent) if steps else (initial, Spent())
         steps.append(_made(partial(_step, before, spent), line, (store.path / STEPS, number)))
+    cut = tuple(_every(store, CUT, lambda line: float(line["spent"]["seconds"])))
     if not steps:
-        raise DataError(str(store.path / STEPS), 0, "no steps", "at least one")
-    measured = [_made(_measured, line, (store.path / DEV, n)) for n, line in enumerate(store.lines(DEV), 1)]
+        got = "no steps: the seconds of the budget ran out in the first" if cut else "no steps"
+        raise DataError(str(store.path / STEPS), 0, got, "at least one")
+    measured = _every(store, DEV, _measured)
     _same_rows(measured, store.path / DEV)
     result = store.read(RESULT)
     ended = None if result is None else _made(_ended, result, (store.path / RESULT, 0))
     environment = store.read(ENVIRONMENT) or {}
-    return Tuning(store.path, initial, tuple(steps), tuple(measured), ended, settings, environment)
+    return Tuning(store.path, initial, tuple(steps), tuple(measured), ended, settings, environment, cut)
 
 
 def _made(make: Callable[[Json], T], data: Json, at: tuple[Path, int]) -> T:
@@ -220,6 +227,10 @@ def _made(make: Callable[[Json], T], data: Json, at: tuple[Path, int]) -> T:
         return make(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(str(at[0]), at[1], str(error), "what poise tune writes") from error
+
+
+def _every(store: TuneDir, name: str, make: Callable[[Json], T]) -> list[T]:
+    return [_made(make, line, (store.path / name, number)) for number, line in enumerate(store.lines(name), 1)]
 
 
 def _asked(initial: str, data: Json) -> str:
