@@ -43,16 +43,17 @@ def standing(incumbent: Sequence[bool], candidate: Sequence[bool]) -> Standing:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """`block`: rows between two looks; `most`: rows at most; `accept`: how sure a winner must be; `drop`: below this a
-    candidate leaves the race; `keep`: the share of those in it that a look leaves there, the best (successive halving:
-    Jamieson and Talwalkar 2016, arXiv 1502.07943; 1: all). Races where length counts, too, keep all. Raises
-    ConfigError."""
+    """`block`: rows before the first look; `most`: rows at most; `accept`: how sure a winner must be; `drop`: below
+    this a candidate leaves the race; `keep`: the share of those in it that a look leaves there, the best, while rows at
+    the next look are 1 / `keep` times as many, so that looks cost alike (successive halving: Jamieson and Talwalkar
+    2016, arXiv 1502.07943; 1: all stay, a block between two looks). Races where length counts, too, leave out none for
+    being behind others. Raises ConfigError."""
 
     block: int = 10
     most: int = 50
     accept: float = 0.8
     drop: float = 0.2
-    keep: float = 0.5
+    keep: float = 1 / 3
 
     def __post_init__(self) -> None:
         for knob in ("block", "most"):
@@ -78,10 +79,20 @@ class Race:
 
     def answers(self, rivals: int, rows: int) -> int:
         """How many a race over so many rows takes at most, the incumbent's among them."""
-        found, rows = 0, min(rows, self.most)
-        for first in range(0, rows, self.block):
-            found += min(self.block, rows - first) * (1 + rivals)
+        found = 0
+        for block in self.blocks(rows):
+            found += len(block) * (1 + rivals)
             rivals = self._left(rivals)
+        return found
+
+    def blocks(self, rows: int) -> list[range]:
+        """Which of so many rows are answered before each look; the last ones at once, where they are no whole block."""
+        found, first, rows = list[range](), 0, min(rows, self.most)
+        while first < rows:
+            end = max(first + self.block, round(first / self.keep))
+            end = end if rows - end >= self.block else rows
+            found.append(range(first, end))
+            first = end
         return found
 
     def _left(self, racing: int) -> int:

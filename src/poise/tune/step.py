@@ -172,11 +172,11 @@ class Stepper:
         order = dice.sample(items, min(race.most, len(items)))
         rivals = dice.sample(list(texts), len(texts))
         rows: dict[str, list[Outcome]] = {text: [] for text in (prompt, *rivals)}
-        for first in range(0, len(order), race.block):
+        for places in race.blocks(len(order)):
             running = self._running(rows[prompt], {text: rows[text] for text in rivals})
             if not running:
                 break
-            block, seed = order[first : first + race.block], dice.randrange(1 << 30)
+            block, seed = [order[place] for place in places], dice.randrange(1 << 30)
             asked = (self._asking.answers(block, text, seed, spent) for text in (prompt, *running))
             for text, told in zip((prompt, *running), await asyncio.gather(*asked), strict=True):
                 rows[text] += [each.outcome for each in told]

@@ -10,7 +10,7 @@ from tune_runs import FakeTuning
 from poise.report.tuning.picks import as_far, contest, foresight, tallies
 from poise.report.tuning.read import Step, Tried, read_tuning
 from poise.tune.budget import Spent
-from poise.tune.race import Standing
+from poise.tune.race import Race, Standing
 from poise.tune.shortlist import By, Kind, Source
 
 
@@ -80,7 +80,11 @@ def test_ten_of_ten_against_a_coin_is_told_and_six_is_not():
 
 @pytest.fixture(scope="module")
 def seeing(tmp_path_factory):
-    return read_tuning(FakeTuning(150, 20, worth=0.2, sight=3).write(tmp_path_factory.mktemp("seeing") / "run"))
+    return read_tuning(
+        FakeTuning(150, 20, worth=0.2, sight=3, race=Race(accept=0.6, keep=1.0)).write(
+            tmp_path_factory.mktemp("seeing") / "run"
+        )
+    )
 
 
 def test_a_gradient_that_sees_wins_more_races(seeing):

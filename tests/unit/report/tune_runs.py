@@ -90,11 +90,14 @@ class FakeTuning:
                 made[text] = (edit, cut)
         rows = {text: list[bool]() for text in dice.sample(list(made), len(made))}
         mine: list[bool] = []
-        while running := self.race.running(mine, rows) if mine else list(rows):
+        for places in self.race.blocks(self.race.most):
+            running = self.race.running(mine, rows)
+            if not running:
+                break
             told = f"{self.seed}/{number}/{len(mine)}"
-            mine = mine + self.outcomes(pieces, self.race.block, told)
+            mine = mine + self.outcomes(pieces, len(places), told)
             for text in running:
-                rows[text] = rows[text] + self.outcomes(made[text][1], self.race.block, told)
+                rows[text] = rows[text] + self.outcomes(made[text][1], len(places), told)
         best = self.race.winner(mine, rows)
         tried = tuple(Tried(edit, text, standing(mine, rows[text])) for text, (edit, _) in made.items())
         calls = len(mine) + sum(map(len, rows.values()))

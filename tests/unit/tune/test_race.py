@@ -48,13 +48,33 @@ def test_no_winner_gains_nothing(a, b):
         assert sum(candidate) > sum(incumbent)
 
 
-def test_a_look_leaves_the_better_half_in_the_order_given():
+def test_a_look_leaves_the_best_in_the_order_given():
     incumbent = [True, True] + [False] * 8
     told = {name: [True] * right + [False] * (10 - right) for name, right in (("a", 2), ("b", 3), ("c", 1), ("d", 2))}
-    assert Race().running(incumbent, told) == ["a", "b"]
+    assert Race().running(incumbent, told) == Race(keep=0.5).running(incumbent, told) == ["a", "b"]
     assert Race(keep=0.25).running(incumbent, told) == ["b"]
     assert Race(keep=1.0).running(incumbent, told) == ["a", "b", "c", "d"]
-    assert Race(keep=0.01).running(incumbent, {"a": told["a"]}) == ["a"]  # the last one is never halved
+    assert Race(keep=0.01).running(incumbent, {"a": told["a"]}) == ["a"]  # the last one is never left out
+
+
+def test_looks_are_at_rows_that_grow_as_rivals_shrink():
+    def looks(race, rows):
+        return [places.stop for places in race.blocks(rows)]
+
+    assert looks(Race(), 60) == [10, 30, 50]
+    assert looks(Race(), 32) == [10, 32]  # two rows more are no block
+    assert looks(Race(keep=0.5), 60) == [10, 20, 40, 50]
+    assert looks(Race(keep=1.0), 60) == [10, 20, 30, 40, 50]
+    assert looks(Race(), 0) == []
+    assert Race().answers(6, 60) == 10 * 7 + 20 * 3 + 20 * 2
+
+
+@given(st.integers(0, 90), st.integers(1, 12), st.floats(0.05, 1.0))
+def test_every_row_is_in_one_block(rows, block, keep):
+    race = Race(block=block, most=50, keep=keep)
+    found = race.blocks(rows)
+    assert [place for places in found for place in places] == list(range(min(rows, 50)))
+    assert all(len(places) >= min(block, rows, 50) for places in found)
 
 
 @given(st.integers(0, 9), st.integers(0, 60), st.integers(1, 12), st.floats(0.1, 1.0), st.randoms())
@@ -62,11 +82,11 @@ def test_no_race_takes_more_answers_than_its_bound(rivals, questions, block, kee
     race = Race(block=block, most=50, keep=keep)
     told, order, taken = {name: [] for name in range(rivals)}, min(questions, race.most), 0
     incumbent = []
-    for first in range(0, order, block):
+    for places in race.blocks(order):
         running = race.running(incumbent, told)
         if not running:
             break
-        rows = min(block, order - first)
+        rows = len(places)
         for answers in (incumbent, *(told[name] for name in running)):
             answers += [dice.random() < 0.5 for _ in range(rows)]
             taken += rows
