@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = typer.Typer(help="List, show, compare, measure and export prompts.", no_args_is_help=True)
 
@@ -26,20 +30,41 @@ def prompts() -> None:
 
 @app.command("list")
 def listed() -> None:
-    """List the prompts that ship with Poise, with what they were worth where it was measured."""
+    """List the prompts that ship with Poise, then what they were worth where it was measured, by model and task."""
     from rich.console import Console
-    from rich.table import Table
 
     from poise.prompts import load, names
+    from poise.report.words import percent
+
+    every, console = [load(name) for name in names()], Console()
+    console.print(_table(("prompt", "version", "what it does"), [(p.id, str(p.version), p.description) for p in every]))
+    places = dict.fromkeys((each.model, each.task) for prompt in every for each in prompt.measured)
+    for model, task in sorted(places):
+        told = [(p.id, each) for p in every for each in p.measured if (each.model, each.task) == (model, task)]
+        told.sort(key=lambda pair: -pair[1].accuracy)
+        rows = [
+            (
+                name,
+                f"{percent(each.accuracy)} [{100 * each.low:.1f}, {100 * each.high:.1f}]",
+                f"{each.tokens:.4g}",
+                str(each.n),
+            )
+            for name, each in told
+        ]
+        console.print(f"\n{model}, {task}", markup=False, highlight=False)
+        console.print(_table(("prompt", "right [95 %]", "new tokens", "n"), rows))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for column in ("prompt", "version", "what it does", "measured"):
-        table.add_column(column, overflow="fold")
-    for name in names():
-        prompt = load(name)
-        told = "\n".join(f"{each.model}: {each.told()}" for each in prompt.measured)
-        table.add_row(name, str(prompt.version), prompt.description, told or "-")
-    Console().print(table)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 @app.command()

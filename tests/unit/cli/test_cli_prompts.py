@@ -19,6 +19,16 @@ def test_every_prompt_is_listed():
     assert all(name in told for name in prompts.names())
 
 
+def test_what_prompts_were_worth_is_listed_by_model_and_task_the_best_first():
+    told = run("list").splitlines()
+    known = {(each.model, each.task) for name in prompts.names() for each in prompts.load(name).measured}
+    assert known
+    for model, task in known:
+        start = told.index(f"{model}, {task}") + 2
+        shares = [float(line.split()[1]) for line in told[start : start + 8]]
+        assert shares == sorted(shares, reverse=True)
+
+
 def test_a_prompt_is_shown_as_it_is_written(tmp_path):
     assert run("show", "cot") == prompts.text_of("cot")
     mine = tmp_path / "mine.md"
