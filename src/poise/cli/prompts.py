@@ -34,23 +34,13 @@ def listed() -> None:
     from rich.console import Console
 
     from poise.prompts import load, names
-    from poise.report.words import percent
 
     every, console = [load(name) for name in names()], Console()
     console.print(_table(("prompt", "version", "what it does"), [(p.id, str(p.version), p.description) for p in every]))
-    places = dict.fromkeys((each.model, each.task) for prompt in every for each in prompt.measured)
-    for model, task in sorted(places):
+    for model, task in sorted({(each.model, each.task) for prompt in every for each in prompt.measured}):
         told = [(p.id, each) for p in every for each in p.measured if (each.model, each.task) == (model, task)]
         told.sort(key=lambda pair: -pair[1].accuracy)
-        rows = [
-            (
-                name,
-                f"{percent(each.accuracy)} [{100 * each.low:.1f}, {100 * each.high:.1f}]",
-                f"{each.tokens:.4g}",
-                str(each.n),
-            )
-            for name, each in told
-        ]
+        rows = [(name, each.right, f"{each.tokens:.4g}", str(each.n)) for name, each in told]
         console.print(f"\n{model}, {task}", markup=False, highlight=False)
         console.print(_table(("prompt", "right [95 %]", "new tokens", "n"), rows))
 

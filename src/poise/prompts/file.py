@@ -59,10 +59,14 @@ class Measurement:
     n: int
     task: str
 
+    @property
+    def right(self) -> str:
+        """Its accuracy with the interval, in per cent."""
+        return f"{100 * self.accuracy:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
     def told(self) -> str:
         """As its line in a file."""
-        shares = f"{100 * self.accuracy:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
-        return f"{shares}, {self.tokens:.4g} tokens, n = {self.n}, {self.task}"
+        return f"{self.right}, {self.tokens:.4g} tokens, n = {self.n}, {self.task}"
 
 
 @dataclass(frozen=True, slots=True)

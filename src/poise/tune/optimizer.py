@@ -177,9 +177,9 @@ async def optimise(
 ) -> Tuned:
     """Steps over the prompt's tokens, from left to right and round again, while the budget affords the next: the most
     that it may cost in calls or tokens, in seconds as dear as the dearest so far, and until a round of them has nothing
-    to try; then the judgement. A step in which
-    the seconds run out is dropped; a larger budget takes it again. Raises ConfigError for what cannot work before a
-    token is spent, calls or tokens below one step among it, and StoreError as runs do; no row that fails raises."""
+    to try; then the judgement. A step in which the seconds run out is dropped; a larger budget takes it again. Raises
+    ConfigError for what cannot work before a token is spent, calls or tokens below one step among it, and StoreError as
+    runs do; no row that fails raises."""
     stepper = steps_of(engine, problem.task, problem.learn, settings.step, settings.terms, settings.seed)
     budget, begun = settings.budget, settings.beginning
     budget.check(stepper.most(begun))

@@ -50,6 +50,12 @@ class StepSettings:
         return self.by.slopes and self.tries > 0
 
     @property
+    def looks(self) -> Race:
+        """The race as it is run: where length counts, too, nobody leaves for being behind others, so that looks stay a
+        block apart."""
+        return replace(self.race, keep=1.0) if self.shorter else self.race
+
+    @property
     def sampling(self) -> Sampling:
         """Of every answer."""
         return Sampling(0.0 if self.by is By.GREATER else self.temperature, max_tokens=self.reasoning_tokens)
@@ -103,9 +109,8 @@ class Stepper:
         self._asking.ids(prompt)
         of_tokens = settings.tries + _FREE if settings.tries else 0
         rivals = of_tokens + (_OF_LENGTH if settings.shorter else 0)
-        race = replace(settings.race, keep=1.0) if settings.shorter else settings.race
         rows = min(settings.rows, len(items))
-        found = self._asking.most(prompt, rows, race.answers(rivals, len(items)))
+        found = self._asking.most(prompt, rows, settings.looks.answers(rivals, len(items)))
         if not settings.tries:
             return found
         longest = max(len(part.whole) for _, part in self._asking.parts(items, prompt))
@@ -168,7 +173,7 @@ class Stepper:
     ) -> tuple[dict[str, list[Outcome]], int]:
         """Outcomes of the prompt and of its rivals on fresh answers to the same questions, block by block. Rivals stand
         in any order, so that no kind of edit is the first of equals."""
-        race, items = self._settings.race, self._asking.items
+        race, items = self._settings.looks, self._asking.items
         order = dice.sample(items, min(race.most, len(items)))
         rivals = dice.sample(list(texts), len(texts))
         rows: dict[str, list[Outcome]] = {text: [] for text in (prompt, *rivals)}
@@ -183,13 +188,13 @@ class Stepper:
         return rows, sum(row.failed for each in rows.values() for row in each)
 
     def _running(self, incumbent: Sequence[Outcome], rivals: dict[str, list[Outcome]]) -> list[str]:
-        race, shorter = self._settings.race, self._settings.shorter
+        race, shorter = self._settings.looks, self._settings.shorter
         if shorter:
             return shorter.running(race, incumbent, rivals)
         return race.running(rights(incumbent), {text: rights(rows) for text, rows in rivals.items()})
 
     def _winner(self, incumbent: Sequence[Outcome], rivals: dict[str, list[Outcome]]) -> str | None:
-        race, shorter = self._settings.race, self._settings.shorter
+        race, shorter = self._settings.looks, self._settings.shorter
         if shorter:
             return shorter.winner(race, incumbent, rivals)
         return race.winner(rights(incumbent), {text: rights(rows) for text, rows in rivals.items()})

@@ -116,3 +116,8 @@ async def test_what_cannot_work_is_refused(engine, task):
         steps_of(engine, task, [], SETTINGS, LossTerms(), 0)
     with pytest.raises(ConfigError, match="tries"):
         StepSettings(tries=0)
+
+
+def test_looks_stay_a_block_apart_where_length_counts():
+    assert [places.stop for places in StepSettings().looks.blocks(60)] == [10, 30, 50]
+    assert [places.stop for places in StepSettings(shorter=Shorter()).looks.blocks(60)] == [10, 20, 30, 40, 50]
