@@ -15,7 +15,6 @@ from poise.evals.stats import noninferior
 from poise.tune.archive import Archive, Counted, Measured
 from poise.tune.optimizer import DEV as JUDGED
 from poise.tune.optimizer import RESULT, STEPS, TuneDir
-from poise.tune.shortlist import By
 
 ON_THE_FRONT = 5
 _LEVEL = 0.05
@@ -33,7 +32,7 @@ class Outcomes(Counted):
 @dataclass(frozen=True)
 class Found:
     """A search that ended. `steps`: tokens spent after each, and the prompt then. `judged`: its own DEV, greedy for
-    steps as published."""
+    ways that are."""
 
     search: Search
     initial: str
@@ -114,8 +113,8 @@ class Findings:
 
     def _take(self, found: Found) -> None:
         search = found.search
-        if WAYS[search.way].by is By.GREATER:
-            return  # its own judgement is greedy: not what others are compared by
+        if WAYS[search.way].greedy:
+            return
         for one in found.judged:
             ask = Ask(search.model, search.subject, DEV, one.name, search.seed)
             self._outcomes.setdefault(ask, Outcomes(one.right, one.tokens))
@@ -159,7 +158,7 @@ class Findings:
         the same questions, at most so many; the shortest and the most accurate are among them."""
         archive, seen = Archive(), set[str]()
         for search, found in self.searches.items():
-            first = search.seed == self.sizes.seeds[0] and WAYS[search.way].by is not By.GREATER
+            first = search.seed == self.sizes.seeds[0] and not WAYS[search.way].greedy
             if found is None or not first or (search.model, search.subject) != (subject.model, subject.name):
                 continue
             for one in found.judged:

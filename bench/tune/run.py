@@ -1,9 +1,9 @@
-"""Prompt tuning on the embedded model, measured: searches of equal budget by five ways, shorter answers, phrases alone,
+"""Prompt tuning on the embedded model, measured: searches of equal budget by many ways, shorter answers, phrases alone,
 a front with a choice per question, and transfer; TEST asked once, all with intervals. One command; it goes on where it
 stopped, and what is done costs nothing. See README.md beside this. Needs the extra `torch`.
 
-    .venv/bin/python bench/tune/run.py --gsm8k FOLDER --bbh FOLDER    # all of it: some six hours on two cores
-    .venv/bin/python bench/tune/run.py --only E1                      # E1 alone: three to four on its main tasks
+    .venv/bin/python bench/tune/run.py --gsm8k FOLDER --bbh FOLDER    # all of it: some eight hours on two cores
+    .venv/bin/python bench/tune/run.py --only E1                      # E1 alone: four to five on its main tasks
     .venv/bin/python bench/tune/run.py --only 'E1 default gsm'        # one task of it
     .venv/bin/python bench/tune/run.py --quick                        # does every part work? figures mean nothing
     .venv/bin/python bench/tune/run.py --table                        # measure nothing, show what is there

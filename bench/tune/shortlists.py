@@ -1,4 +1,4 @@
-"""E1: five ways of finding edits at equal tokens, as Markdown."""
+"""E1: ways of finding edits at equal tokens, as Markdown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from running import DEV, TEST
 from ways import BY_ACCURACY, Subject
 
 _QUARTERS = (0.25, 0.5, 0.75, 1.0)
+_PAIRS = (
+    ("gradient", "random"),
+    ("gradient", "likelihood"),
+    ("mixed", "random"),
+    ("greedy", "mixed"),
+    ("no-bar", "mixed"),
+)
 _OF_THESE = "Intervals and p are of the prompts that these searches found, on other questions; not of other searches."
 
 
@@ -94,7 +101,7 @@ class Shortlists:
         """E1: shortlists against each other, at the end."""
         rows = []
         for name, names in self.groups():
-            for ours, theirs in (("gradient", "random"), ("gradient", "likelihood"), ("mixed", "random")):
+            for ours, theirs in _PAIRS:
                 found = self.against(names, ours, theirs, self._all.sizes.tokens)
                 if found:
                     by_seed = self.by_seed(names, ours, theirs, self._all.sizes.tokens)

@@ -1,6 +1,7 @@
 """What is compared: tasks, models, ways of searching, and which experiment needs which search. Pure.
 
-E1  gradient, random and likelihood shortlists, mixed (the default) and greater (as published), at equal tokens
+E1  gradient, random and likelihood shortlists, mixed (the default) and greater (as published), at equal tokens; what
+    parts the last two: mixed with greedy answers, and mixed without a bar
 E2  the loss of length without and with its stop term; both are searches for shorter answers
 E3  edits of length alone: phrases, sentences, numbers; no token is chosen
 E4  the front of all that was found, with a choice per question, beside its best single prompt
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass
 from poise.evals.stats import smallest_margin
 from poise.records import Json
 from poise.tune.lengths import Shorter
+from poise.tune.race import Race
 from poise.tune.rows import LossTerms
 from poise.tune.shortlist import By
 from poise.tune.step import StepSettings
@@ -69,11 +71,25 @@ class Way:
     shorter: bool = False
     stop: bool = False
     tries: int = 4
+    temperature: float = 0.7
+    race: Race = Race()
 
     def step(self, reasoning: int) -> StepSettings:
         """Of every step."""
         length = Shorter() if self.shorter else None
-        return StepSettings(self.by, tries=self.tries, reasoning_tokens=reasoning, shorter=length)
+        return StepSettings(
+            self.by,
+            tries=self.tries,
+            reasoning_tokens=reasoning,
+            temperature=self.temperature,
+            race=self.race,
+            shorter=length,
+        )
+
+    @property
+    def greedy(self) -> bool:
+        """Whether it judges by greedy answers: not what others are compared by."""
+        return self.step(1).sampling.temperature == 0
 
     @property
     def terms(self) -> LossTerms:
@@ -85,6 +101,8 @@ WAYS = {
     way.name: way
     for way in (
         *(Way(by.value, by) for by in (By.MIXED, By.GREATER, By.GRADIENT, By.RANDOM, By.LIKELIHOOD)),
+        Way("greedy", By.MIXED, temperature=0.0),
+        Way("no-bar", By.MIXED, race=Race(accept=0.5)),
         Way("read-off", By.MIXED, shorter=True),
         Way("stop-term", By.MIXED, shorter=True, stop=True),
         Way("phrases", By.MIXED, shorter=True, tries=0),
@@ -200,7 +218,7 @@ def costs(todo: Sequence[Part], sizes: Sizes, scans: int, fronts: int = 0) -> li
         seen |= new
         tokens = sum(sizes.tokens + JUDGED[WAYS[one.way].shorter] * sizes.dev * answer for one in new)
         tokens += len(new) * TESTED * sizes.test * answer
-        tokens += sum(2 * sizes.dev * answer for one in new if one.way == By.GREATER.value)  # its DEV once more
+        tokens += sum(2 * sizes.dev * answer for one in new if WAYS[one.way].greedy)  # its DEV once more
         if experiment == "E4":
             tokens += fronts * FRONT * sizes.test * answer
         if tokens:
