@@ -61,7 +61,7 @@ def tune(
     test: Annotated[int | None, typer.Option(help="Questions for what was picked. [300; quick: 40]", min=0)] = None,
     reasoning: Annotated[int, typer.Option(help="Tokens of an answer at most.")] = 96,
     seed: Annotated[int, typer.Option(help="Of questions and draws.", min=0)] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="Few questions and two minutes: see that it works.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few questions and four minutes: see that it works.")] = False,
     headroom: Annotated[bool, typer.Option("--headroom", help=_HEADROOM)] = False,
 ) -> None:
     """Look for a prompt that a model reasons better with. What is returned has a gain that is shown on questions which
@@ -87,7 +87,7 @@ def tune(
     from poise.tune.step import StepSettings
 
     begun = _beginning(prompt)
-    source, budget = load_task(task), _budget(calls, tokens, minutes, 120.0 if quick else 600.0)
+    source, budget = load_task(task), _budget(calls, tokens, minutes, 240.0 if quick else 600.0)
     step, named = StepSettings(reasoning_tokens=reasoning), f"{engine} {model}" if model else engine
     wished = partial(Optimizer, by=by, shorter=shorter, phrases=phrases, pick=pick, reflection=reflection or None)
     made = wished(source, engine=named, budget=budget, seed=seed, run_dir=run, step=step)

@@ -74,7 +74,7 @@ def prepared(
 
     Raises ConfigError without the torch extra, for a folder of another training, or a source that cannot be read or
     gives no example; ModelError for a model that cannot be had; StoreError for a folder in use or a broken checkpoint.
-    Cost: seconds to a minute; memory for the model in bfloat16 and the optimiser's state of the adapter."""
+    Cost: seconds to a minute; memory for the model (`load_dense`) and the optimiser's state of the adapter."""
     require_torch()
     from poise.lab import train
     from poise.lab.quiet_star import training as thoughts
