@@ -1,5 +1,6 @@
 """How fast the torch engine decodes: tokens/s of 64 different draws at once through the engine, beside `generate` of
-transformers on the same weights, prompts and threads, in bfloat16, its static cache included.
+transformers on the same weights, prompts and threads, its static cache included, in the type that `load_dense` holds
+weights in on this machine.
 
 They take turns; each pair of rounds gives one ratio. Target: the median ratio is >= 3.
 Needs the default model and the torch extra: pip install "poise[torch]"; poise models fetch default.
@@ -16,7 +17,6 @@ import torch
 from figures import Figure, parser, show
 from poise.core import Request, Sampling
 from poise.engines.torch_lm import TorchLM
-from poise.models.dense import load_dense
 
 QUESTIONS = [f"Tell a long story about a lighthouse keeper, the sea and {number} ships." for number in range(64)]
 
@@ -52,7 +52,7 @@ def generated(engine: TorchLM, tokens: int, seed: int, cache: str | None) -> flo
 
 async def compare(tokens: int, rounds: int) -> list[Figure]:
     """Interleaved rounds."""
-    engine = TorchLM(load_dense("default", "bfloat16"), slots=64, context=256)
+    engine = TorchLM("default", slots=64, context=256)
     ours, theirs, fixed, ratios = [], [], [], []
     for seed in range(rounds + 1):
         speed = await through_engine(engine, tokens, seed)
